@@ -13,3 +13,8 @@ var Rootfs embed.FS
 //
 //go:embed mirror.sh
 var Mirror embed.FS
+
+// Scripts starts a cluster and switches its hosts.
+//
+//go:embed bin etc
+var Scripts embed.FS
