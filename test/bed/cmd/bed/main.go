@@ -1,0 +1,203 @@
+// Command bed starts the real systems of the tests by hand: go run ./test/bed/cmd/bed help.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/bioengine-hpc/bioengine-hpc/test/bed"
+)
+
+const help = `bed starts the real systems that the tests run against.
+
+  bed prepare [hypha|node|cluster|image ...]   build what is missing (all of it: about 5 minutes on a new machine)
+  bed up [-nodes 3] [-cpus 4] [-mem 4000]      start a Slurm cluster that stays until bed down
+  bed exec HOST [-u USER] [--] CMD...          run a command in a host (login, c1, ...) of that cluster, as root unless -u
+  bed host off|on|cut|mend HOST                power a compute host off or on, pull or plug its network cable
+  bed hypha [-cluster]                         run a Hypha server until interrupted; -cluster: one the login host reaches
+  bed versions [-unit]                         print the versions of everything, as asked of running systems; -unit: no cluster
+  bed down                                     stop the clusters of bed up
+
+Everything built is kept in %s (or where BIOENGINE_TEST_CACHE says); see test/README.md.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		os.Exit(exit.ExitCode())
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bed:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	commands := map[string]func(context.Context, []string) error{"prepare": prepare, "up": up, "down": down, "exec": execIn,
+		"host": host, "hypha": hypha, "versions": versions}
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		fmt.Printf(help, bed.CacheDir())
+		return nil
+	}
+	command, known := commands[args[0]]
+	if !known {
+		return fmt.Errorf("unknown command %q: bed help lists them", args[0])
+	}
+	return command(ctx, args[1:])
+}
+
+func prepare(ctx context.Context, args []string) error {
+	var parts []bed.Part
+	for _, arg := range args {
+		parts = append(parts, bed.Part(arg))
+	}
+	return bed.Prepare(ctx, os.Stderr, parts...)
+}
+
+func up(ctx context.Context, args []string) error {
+	config := bed.ClusterConfig{Stay: true}
+	flags := flag.NewFlagSet("bed up", flag.ContinueOnError)
+	flags.IntVar(&config.Nodes, "nodes", 3, "compute hosts")
+	flags.IntVar(&config.NodeCPUs, "cpus", 4, "CPUs of each")
+	flags.IntVar(&config.NodeMemMB, "mem", 4000, "MB of memory of each")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	c, err := bed.StartCluster(ctx, config)
+	if err != nil {
+		return err
+	}
+	describe(os.Stdout, c)
+	return nil
+}
+
+func describe(w io.Writer, c *bed.Cluster) {
+	fmt.Fprintf(w, "cluster up: login and %v, image %s\n", c.Nodes(), c.Image())
+	fmt.Fprintf(w, "  slurmrestd           %s (on login: http://localhost:6820)\n", c.RESTURL())
+	fmt.Fprintf(w, "  this machine is      %s for login\n", c.OuterIP())
+	fmt.Fprintf(w, "  alice's home here    %s\n", c.Home("alice"))
+	fmt.Fprintf(w, "  her sbatch, squeue   PATH=%s:$PATH\n", c.Wrappers("alice"))
+	fmt.Fprintln(w, "try: go run ./test/bed/cmd/bed exec login -u alice srun --gres=gpu:1 apptainer exec /scratch/img/app.sif python3 -V")
+}
+
+// current is the cluster of bed up.
+func current() (*bed.Cluster, error) {
+	running, err := bed.Running()
+	if err != nil {
+		return nil, err
+	}
+	if len(running) == 0 {
+		return nil, errors.New("no cluster is up: bed up starts one")
+	}
+	return running[0], nil
+}
+
+func execIn(ctx context.Context, args []string) error {
+	if len(args) < 2 {
+		return errors.New("bed exec HOST [-u USER] [--] CMD...")
+	}
+	hostName, user, argv := args[0], "root", args[1:]
+	if argv[0] == "-u" && len(argv) > 2 {
+		user, argv = argv[1], argv[2:]
+	}
+	if argv[0] == "--" {
+		argv = argv[1:]
+	}
+	if len(argv) == 0 {
+		return errors.New("bed exec: no command given")
+	}
+	c, err := current()
+	if err != nil {
+		return err
+	}
+	cmd := c.Command(ctx, hostName, user, argv...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+func host(ctx context.Context, args []string) error {
+	if len(args) != 2 {
+		return errors.New("bed host off|on|cut|mend HOST")
+	}
+	c, err := current()
+	if err != nil {
+		return err
+	}
+	actions := map[string]func(context.Context, string) error{"off": c.Off, "on": c.On, "cut": c.Cut, "mend": c.Mend}
+	action, known := actions[args[0]]
+	if !known {
+		return fmt.Errorf("bed host: off, on, cut or mend, not %q", args[0])
+	}
+	return action(ctx, args[1])
+}
+
+func hypha(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("bed hypha", flag.ContinueOnError)
+	forCluster := flags.Bool("cluster", false, "reachable from the login host of bed up's cluster")
+	user := flags.String("user", "alice", "whose token to print")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	var config bed.HyphaConfig
+	if *forCluster {
+		c, err := current()
+		if err != nil {
+			return err
+		}
+		config.Host = c.OuterIP()
+	}
+	h, err := bed.StartHypha(ctx, config)
+	if err != nil {
+		return err
+	}
+	token, err := h.Token(*user)
+	if err != nil {
+		return errors.Join(err, h.Stop())
+	}
+	fmt.Printf("Hypha %s\nHYPHA_SERVER_URL=%s\nHYPHA_TOKEN=%s\nlog: %s\ninterrupt to stop\n", h.Version, h.URL, token, h.Log())
+	<-ctx.Done()
+	return h.Stop()
+}
+
+// versions starts what is not up, asks, and stops it again.
+func versions(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("bed versions", flag.ContinueOnError)
+	unit := flags.Bool("unit", false, "leave the cluster out")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	var c *bed.Cluster
+	if !*unit {
+		if c, err = bed.StartCluster(ctx, bed.ClusterConfig{Nodes: 1}); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.Stop()) }()
+	}
+	h, err := bed.StartHypha(ctx, bed.HyphaConfig{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Stop()) }()
+	return bed.PrintVersions(ctx, os.Stdout, c, h)
+}
+
+func down(_ context.Context, _ []string) error {
+	running, err := bed.Running()
+	for _, c := range running {
+		err = errors.Join(err, c.Stop())
+	}
+	if err == nil {
+		fmt.Printf("%d clusters stopped\n", len(running))
+	}
+	return err
+}
