@@ -1,0 +1,175 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/yamux"
+	"go.uber.org/zap"
+)
+
+// Handler takes what the other end sends. All its methods must return when the link ends: reads fail then.
+type Handler interface {
+	// Control is called in order, on one goroutine.
+	Control(Control)
+	// Message is called in order for messages of at most SmallMessage bytes of one replica; while it blocks, the
+	// other end's Send does. Each larger message has a goroutine of its own.
+	Message(*Message)
+	// Stream is called on a goroutine of its own; the stream is closed when it returns.
+	Stream(Header, *Stream)
+}
+
+// Run serves the link until it ends, and returns Err. It ends with ctx. All goroutines that call h have returned.
+func (c *Conn) Run(ctx context.Context, h Handler) error {
+	stop := context.AfterFunc(ctx, func() { c.Close(context.Cause(ctx).Error()) })
+	defer stop()
+	var readers sync.WaitGroup
+	readers.Go(func() {
+		c.fail(c.readControl(h))
+		c.end(errors.New("link lost: the control stream ended"), "control stream ended") // counts if nothing else did
+	})
+	c.acceptStreams(h, &readers)
+	readers.Wait()
+	return c.Err()
+}
+
+func (c *Conn) readControl(h Handler) error {
+	for {
+		var m Control
+		if err := readFrame(c.control.stream, MaxControl, &m); err != nil {
+			return err
+		}
+		c.control.stream.Shrink()
+		h.Control(m)
+	}
+}
+
+func (c *Conn) acceptStreams(h Handler, readers *sync.WaitGroup) {
+	var active atomic.Int64
+	for {
+		s, err := c.mux.AcceptStream()
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		if active.Add(1) > maxIncoming {
+			active.Add(-1)
+			c.log.Warn("too many streams, one is closed", zap.String("allocation", c.allocation))
+			s.Close()
+			continue
+		}
+		readers.Go(func() {
+			defer active.Add(-1)
+			defer s.Close()
+			c.serveStream(s, h)
+		})
+	}
+}
+
+func (c *Conn) serveStream(s *yamux.Stream, h Handler) {
+	head, err := readHeader(s)
+	if err == nil {
+		switch head.Kind {
+		case KindMessages:
+			err = c.readMessages(s, head.Replica, h)
+		case KindMessage:
+			err = c.readMessage(s, head.Replica, h)
+		case KindLog, KindHandle:
+			h.Stream(head, &Stream{mux: s, close: sync.OnceFunc(func() { s.Close() })})
+		}
+	}
+	var broken *protocolError
+	if errors.As(err, &broken) { // any other error is the end of the stream or of the link
+		c.fail(err)
+	}
+}
+
+func readHeader(s *yamux.Stream) (Header, error) {
+	var head Header
+	s.SetReadDeadline(time.Now().Add(greetTimeout))
+	defer s.SetReadDeadline(time.Time{})
+	return head, readFrame(s, MaxHeader, &head)
+}
+
+// shrinkAbove is the size of a message after which yamux's read buffer is given back: a quiet link keeps little.
+const shrinkAbove = 4 << 10
+
+// readMessages reads a stream of small messages, after the replica's earlier ones have been read to their end.
+func (c *Conn) readMessages(s *yamux.Stream, replica string, h Handler) error {
+	defer c.inOrder(replica)()
+	for {
+		m, size, err := readRecord(s, replica, SmallMessage)
+		if err != nil {
+			return err
+		}
+		m.Data = make([]byte, size)
+		if _, err := io.ReadFull(s, m.Data); err != nil {
+			return unexpected(err)
+		}
+		if size > shrinkAbove {
+			s.Shrink()
+		}
+		h.Message(m)
+	}
+}
+
+// inOrder waits for the replica's earlier stream; the returned function lets the next one go.
+func (c *Conn) inOrder(replica string) (release func()) {
+	mine := make(chan struct{})
+	c.mu.Lock()
+	before := c.order[replica]
+	c.order[replica] = mine
+	c.mu.Unlock()
+	if before != nil {
+		<-before
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.order[replica] == mine {
+			delete(c.order, replica)
+		}
+		close(mine)
+	}
+}
+
+// readMessage reads a message that has the stream to itself.
+func (c *Conn) readMessage(s *yamux.Stream, replica string, h Handler) error {
+	m, size, err := readRecord(s, replica, MaxMessage)
+	if err != nil {
+		return err
+	}
+	body := &sizedReader{r: s, left: size}
+	m.Reader, m.Size = body, size
+	h.Message(m)
+	// A sender whose bytes nobody reads would wait for ever.
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return err
+	}
+	_, err = s.Write([]byte{taken})
+	return err
+}
+
+// sizedReader reads exactly left bytes; if there are fewer it fails with io.ErrUnexpectedEOF.
+type sizedReader struct {
+	r    io.Reader
+	left int64
+}
+
+func (r *sizedReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := r.r.Read(p[:min(int64(len(p)), r.left)])
+	r.left -= int64(n)
+	if r.left > 0 {
+		err = unexpected(err)
+	} else {
+		err = nil
+	}
+	return n, err
+}
