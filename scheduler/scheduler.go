@@ -17,9 +17,11 @@ import "context"
 type Scheduler interface {
 	// Submit hands over one job and returns the id the back end knows it by.
 	//
-	// A Refused error means that no job exists and that the same Spec will be
-	// refused again until somebody changes something. Unreachable means that no
-	// job exists and a later try may succeed. Unclear means that a job may or may
+	// A Refused error means that nothing runs or ever will, and that the same Spec
+	// will be refused again until somebody changes something. (Slurm lists some
+	// refused requests as jobs that failed at once, with the reason
+	// BadConstraints.) Unreachable means that no job exists and a later try may
+	// succeed. Unclear means that a job may or may
 	// not exist: look for the Spec's Comment among Jobs before submitting again.
 	// Cancelling ctx while a submission is under way gives Unclear.
 	//

@@ -179,7 +179,9 @@ func TestNothingOfAnEndedJobRuns(t *testing.T) {
 		t.Error("the child that the job leaves behind was not started")
 	}
 	await(t, l, r.id, ended)
-	await(t, l, r.id, func(scheduler.Job) bool { return !mentioned(t, r.dir) && !mentioned(t, left) && !r.supervisor(l.boot).alive() })
+	await(t, l, r.id, func(scheduler.Job) bool {
+		return !mentioned(t, r.dir) && !mentioned(t, left) && !r.supervisor(l.boot).alive()
+	})
 	if _, err := os.Stat(r.file("life")); !os.IsNotExist(err) {
 		t.Errorf("the life line is left: %v", err)
 	}

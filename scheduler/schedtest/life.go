@@ -2,7 +2,6 @@ package schedtest
 
 import (
 	"os"
-	"strings"
 	"time"
 
 	"github.com/bioengine-hpc/bioengine-hpc/scheduler"
@@ -50,7 +49,8 @@ func endsBySignal(r *run) {
 const beating = `( trap 'echo child got TERM >> child' TERM; while :; do echo . >> beat; sleep 0.1; done ) &`
 
 func terminateBatchOnly(r *run) {
-	spec := r.spec(beating, `trap 'sleep 1; echo batch got TERM >> batch; exit 0' TERM`, "echo ready", "while :; do sleep 0.1; done")
+	spec := r.spec(beating, `trap 'sleep 1; cp child seen; echo batch got TERM; kill -KILL $!; exit 0' TERM`,
+		"echo > child; echo ready", "while :; do sleep 0.1; done")
 	id := r.submit(spec)
 	r.awaitText("out", "ready")
 	if err := r.Terminate(r.Context(), id); err != nil {
@@ -59,16 +59,10 @@ func terminateBatchOnly(r *run) {
 	if job := r.awaitEnd(spec.Comment); job.State != scheduler.Completed || job.ExitCode != 0 {
 		r.Errorf("after a clean shutdown: %+v", job)
 	}
-	if !strings.Contains(r.read("batch"), "got TERM") {
-		r.Error("the batch process got no TERM")
+	r.awaitText("out", "batch got TERM")
+	if seen := r.read("seen"); seen != "\n" {
+		r.Errorf("a second after the batch process, its child had: %q", seen)
 	}
-	if got := strings.Count(r.read("child"), "TERM"); got > 1 { // the end of the job sends one
-		r.Errorf("its child got TERM %d times", got)
-	}
-	if strings.Contains(r.read("child"), "TERM") && !strings.Contains(r.read("batch"), "TERM") {
-		r.Error("its child got TERM first")
-	}
-	r.stays("beat")
 }
 
 func cancelEndsAll(r *run) {
