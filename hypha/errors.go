@@ -48,6 +48,8 @@ var (
 	ErrNotConnected = errors.New("hypha: not connected")
 	// ErrConnectionLost ends calls that were open when the connection went away.
 	ErrConnectionLost = errors.New("hypha: connection lost")
+	// ErrPeerGone ends calls whose peer left the server.
+	ErrPeerGone = errors.New("hypha: the peer has left")
 	// ErrTimeout ends calls whose peer sent neither an answer nor a heartbeat for Config.MethodTimeout.
 	ErrTimeout = errors.New("hypha: no answer and no heartbeat in time")
 	// ErrTooLarge refuses messages above Limits.MaxMessageBytes.

@@ -208,4 +208,3 @@ func appendSingleArg(b, packed []byte) []byte {
 	b = appendString(appendMapLen(b, 1), "args")
 	return append(appendArrayLen(b, 1), packed...)
 }
-
