@@ -47,7 +47,7 @@ func (m *Module) Lookup(name string) (d Definition, ok bool) {
 		if len(m.stars) == 0 {
 			return Definition{}, false
 		}
-		line := m.stars[len(m.stars)-1]
+		line := m.stars[len(m.stars)-1].line
 		return Definition{Name: name, Form: FormOpaque, Line: line, Why: "it may come from the star import (" + m.cite(line) + ")"}, true
 	}
 	last := bindings[len(bindings)-1]

@@ -186,8 +186,8 @@ func (m *Module) assigned(name string, use *node) (value *node, why string) {
 // a function that assigns the global name.
 func (m *Module) rebound(name string, line int) string {
 	for _, star := range m.stars {
-		if star > line {
-			return fmt.Sprintf("`%s` may be replaced by the star import (%s)", name, m.cite(star))
+		if star.line > line {
+			return fmt.Sprintf("`%s` may be replaced by the star import (%s)", name, m.cite(star.line))
 		}
 	}
 	if c, changed := m.mutated[name]; changed && c.rebinds {

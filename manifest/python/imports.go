@@ -15,7 +15,7 @@ func (m *Module) bindImports(n *node, within string) {
 	for _, c := range n.children {
 		switch {
 		case c.kind == "wildcard_import":
-			m.stars = append(m.stars, m.line(n))
+			m.stars = append(m.stars, star{module: strings.TrimSuffix(from, "."), line: m.line(n)})
 		case c.field == "name":
 			m.bindImport(c, from, within)
 		}
@@ -109,6 +109,8 @@ func (m *Module) resolveName(name string, depth int) string {
 		return m.resolveWithin(bindings[0].node, depth-1)
 	case len(bindings) == 0 && isBuiltin(name):
 		return "builtins." + name
+	case len(bindings) == 0 && len(m.stars) == 1:
+		return m.stars[0].module + "." + name
 	}
 	return ""
 }

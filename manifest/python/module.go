@@ -16,12 +16,18 @@ type Module struct {
 	bindings  map[string][]binding
 	mutated   map[string]change // names whose object is changed in place
 	aliases   map[string]string // B = A: a change of B changes A
-	stars     []int             // lines of "from x import *"
+	stars     []star            // every "from x import *"
 	postponed bool              // from __future__ import annotations
 
 	records   []string // see TreatAsRecord
 	constants map[string]*constant
 	steps     int // left for the evaluator
+}
+
+// star is one "from module import *".
+type star struct {
+	module string
+	line   int
 }
 
 // Parse reads one file; the file's name is used in texts only. Every error that

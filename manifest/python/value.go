@@ -74,6 +74,9 @@ type Entry struct{ Key, Value Value }
 
 func newMapping() *Mapping { return &Mapping{index: map[string]int{}} }
 
+// Obscure returns a dictionary of which nothing is known but why.
+func Obscure(v Value) *Mapping { return &Mapping{Rest: &v, index: map[string]int{}} }
+
 // Get returns the value of a string key. A key that an unknown part may hold is
 // Unknown; ok is false when the key is certainly absent.
 func (d *Mapping) Get(key string) (v Value, ok bool) {
