@@ -132,3 +132,17 @@ const (
 	EventDrained = "drained" // no call is open
 	EventExited  = "exited"  // {Code, Signal, Lines}
 )
+
+// known says that this version understands the message.
+func known(m Control) bool {
+	switch m.Type {
+	case ControlCancel, ControlPeerGone, ControlDrain, ControlStop, ControlDraining:
+		return true
+	case ControlEvent:
+		switch m.Event {
+		case EventStep, EventReady, EventFailed, EventHealth, EventDrained, EventExited:
+			return true
+		}
+	}
+	return false
+}

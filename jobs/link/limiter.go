@@ -10,7 +10,7 @@ import (
 const (
 	failedBurst   = 10              // failed joins that an address has to begin with
 	failedEvery   = 6 * time.Second // an address gets one back in this time
-	failedRemotes = 4096            // addresses remembered; when full, one that has most of its burst back is forgotten
+	failedRemotes = 4096            // addresses remembered; when full, the best ones are forgotten
 )
 
 // limiter counts failed joins per remote address, so that tokens and keys cannot be guessed. Successful joins cost
@@ -43,17 +43,18 @@ func (l *limiter) failed(remote string) {
 	tokens.Allow()
 }
 
-// makeRoom forgets the addresses that are as good as new, or else the best one.
+// makeRoom forgets the addresses that have failed once at most, or else the best one.
 func (l *limiter) makeRoom() {
 	if len(l.remotes) < failedRemotes {
 		return
 	}
 	best, most := "", -1.0
 	for remote, tokens := range l.remotes {
-		if n := tokens.Tokens(); n > most {
-			best, most = remote, n
+		left := tokens.Tokens()
+		if left > most {
+			best, most = remote, left
 		}
-		if tokens.Tokens() >= failedBurst {
+		if left >= failedBurst-1 {
 			delete(l.remotes, remote)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // Handler takes what the other end sends. All its methods must return when the link ends: reads fail then.
 type Handler interface {
-	// Control is called in order, on one goroutine.
+	// Control is called in order, on one goroutine, with known types and events.
 	Control(Control)
 	// Message is called in order for messages of at most SmallMessage bytes of one replica; while it blocks, the
 	// other end's Send does. Each larger message has a goroutine of its own.
@@ -44,7 +44,9 @@ func (c *Conn) readControl(h Handler) error {
 			return err
 		}
 		c.control.stream.Shrink()
-		h.Control(m)
+		if known(m) {
+			h.Control(m)
+		}
 	}
 }
 
