@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // A run folder belongs to one running system. Beside what the system itself keeps there:
@@ -33,7 +32,7 @@ func newRun(ctx context.Context, kind string, owned bool) (string, error) {
 	}
 	owner := "none"
 	if owned {
-		start, err := startTime(os.Getpid())
+		_, start, err := processStat(os.Getpid())
 		if err != nil {
 			return "", fmt.Errorf("read the start time of this process: %w", err)
 		}
@@ -53,7 +52,7 @@ func newRun(ctx context.Context, kind string, owned bool) (string, error) {
 
 // recordProcess adds a process to those that end with the run.
 func recordProcess(dir string, pid int, label string) error {
-	start, err := startTime(pid)
+	_, start, err := processStat(pid)
 	if err != nil {
 		return fmt.Errorf("record %s: %w", label, err)
 	}
@@ -65,18 +64,18 @@ func recordProcess(dir string, pid int, label string) error {
 	return errors.Join(err, file.Close())
 }
 
-// startTime is field 22 of /proc/PID/stat, in clock ticks since boot. The command in field 2 may hold spaces, so fields are
-// counted from its closing parenthesis.
-func startTime(pid int) (string, error) {
+// processStat reads the state and the start time of a process, fields 3 and 22 of /proc/PID/stat; the time is in clock ticks
+// since boot. The command in field 2 may hold spaces, so fields are counted from its closing parenthesis.
+func processStat(pid int) (state, start string, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 20 {
-		return "", fmt.Errorf("unexpected /proc/%d/stat", pid)
+		return "", "", fmt.Errorf("unexpected /proc/%d/stat", pid)
 	}
-	return fields[19], nil
+	return fields[0], fields[19], nil
 }
 
 // alive tells whether the process that a line of an owner or pids file names still runs (a zombie does not).
@@ -89,8 +88,8 @@ func alive(line string) bool {
 	if err != nil {
 		return false
 	}
-	start, err := startTime(pid)
-	return err == nil && start == fields[1] && syscall.Kill(pid, 0) == nil
+	state, start, err := processStat(pid)
+	return err == nil && start == fields[1] && state != "Z"
 }
 
 // reapStale ends and removes the systems whose owner died without its keeper doing so (both killed at once).

@@ -104,7 +104,7 @@ func current() (*bed.Cluster, error) {
 
 func execIn(ctx context.Context, args []string) error {
 	if len(args) < 2 {
-		return errors.New("bed exec HOST [-u USER] [--] CMD...")
+		return errors.New("usage: bed exec HOST [-u USER] [--] CMD")
 	}
 	hostName, user, argv := args[0], "root", args[1:]
 	if argv[0] == "-u" && len(argv) > 2 {
@@ -127,7 +127,7 @@ func execIn(ctx context.Context, args []string) error {
 
 func host(ctx context.Context, args []string) error {
 	if len(args) != 2 {
-		return errors.New("bed host off|on|cut|mend HOST")
+		return errors.New("usage: bed host off|on|cut|mend HOST")
 	}
 	c, err := current()
 	if err != nil {
