@@ -30,13 +30,13 @@ type Set struct {
 
 // EntryReplica is one member of a Set.
 type EntryReplica struct {
-	Tag         string
-	MaxOngoing  int
-	Attach      int64    // changes each time the replica's agent dials in anew
-	Live        []string // call keys that the agent listed when it attached
-	Link        Sender   // nil while the link is down
-	Draining    bool     // takes no new calls
-	Ready       link.Ready
+	Tag        string
+	MaxOngoing int
+	Attach     int64    // changes each time the replica's agent dials in anew
+	Live       []string // call keys that the agent listed when it attached
+	Link       Sender   // nil while the link is down
+	Draining   bool     // takes no new calls
+	Ready      link.Ready
 }
 
 // Sender is the controller's end of a replica's link.
