@@ -13,6 +13,8 @@ func (c *Client) heartbeats(in *inbound, every time.Duration) (stop func()) {
 		return nothing
 	}
 	b := &beater{conn: in.conn, frame: answerHeader(in.conn, in.header, "heartbeat").Append(nil), every: every}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.timer = time.AfterFunc(every, b.beat)
 	return b.stop
 }

@@ -126,9 +126,13 @@ func newEntry(s Service) (*entry, error) {
 	if err := checkID(s.ID); err != nil {
 		return nil, err
 	}
+	s.Methods = slices.Clone(s.Methods)
 	methods := make(map[string]*Method, len(s.Methods))
 	for i := range s.Methods {
 		m := &s.Methods[i]
+		if err := m.wireDefaults(); err != nil {
+			return nil, fmt.Errorf("hypha: service %s: method %s: %w", s.ID, m.Name, err)
+		}
 		if m.Name == "" || strings.HasPrefix(m.Name, "_") || m.Handler == nil || methods[m.Name] != nil {
 			return nil, fmt.Errorf("hypha: service %s: method %q has no handler, a bad name, or occurs twice", s.ID, m.Name)
 		}
@@ -140,6 +144,22 @@ func newEntry(s Service) (*entry, error) {
 	}
 	full, err := completeRecord(record)
 	return &entry{id: s.ID, record: full, methods: methods, service: &s}, err
+}
+
+// wireDefaults gives defaults the types that arguments have when they were sent, so that handlers see one kind of integer.
+func (m *Method) wireDefaults() error {
+	m.Params = slices.Clone(m.Params)
+	for i := range m.Params {
+		p := &m.Params[i]
+		packed, err := encodePlain(p.Default)
+		if err == nil {
+			p.Default, err = decodePlain(packed)
+		}
+		if err != nil {
+			return fmt.Errorf("default of %s: %w", p.Name, err)
+		}
+	}
+	return nil
 }
 
 // newOpaqueEntry checks a service of the Router.
