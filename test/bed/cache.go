@@ -99,16 +99,38 @@ func buildOnce(ctx context.Context, out io.Writer, what, target string, build fu
 	if err := os.RemoveAll(temporary); err != nil {
 		return fmt.Errorf("remove a half-built %s: %w", what, err)
 	}
-	fmt.Fprintf(out, "bed: building %s\n", what)
 	start := time.Now()
-	if err := build(temporary, held); err != nil {
+	stop := progress(out, what, start)
+	err = build(temporary, held)
+	stop()
+	if err != nil {
 		return errors.Join(fmt.Errorf("build %s: %w", what, err), os.RemoveAll(temporary))
 	}
 	if err := os.Rename(temporary, target); err != nil {
 		return fmt.Errorf("put %s in place: %w", what, err)
 	}
-	fmt.Fprintf(out, "bed: %s is built (%.1f s)\n", what, time.Since(start).Seconds())
+	fmt.Fprintf(out, "bed: built %s (%.1f s)\n", what, time.Since(start).Seconds())
 	return nil
+}
+
+// progress says that something is being built, now and every 10 s until the returned function is called.
+func progress(out io.Writer, what string, start time.Time) (stop func()) {
+	fmt.Fprintf(out, "bed: building %s\n", what)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(10 * time.Second)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				fmt.Fprintf(out, "bed: still building %s (%.0f s)\n", what, time.Since(start).Seconds())
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
 }
 
 // lock takes the file's lock, waiting for another process that is building the same until ctx ends.

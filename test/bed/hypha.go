@@ -61,6 +61,14 @@ func StartHypha(ctx context.Context, config HyphaConfig) (*Hypha, error) {
 		return nil, err
 	}
 	config.Host = cmp.Or(config.Host, "127.0.0.1")
+	if config.Dir != "" {
+		if config.Dir, err = filepath.Abs(config.Dir); err == nil {
+			err = os.MkdirAll(config.Dir, 0o755)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("create the Hypha server's folder: %w", err)
+		}
+	}
 	run, err := newRun(ctx, "hypha", true)
 	if err != nil {
 		return nil, err

@@ -58,6 +58,9 @@ func installBuilders(ctx context.Context, out io.Writer, script string) error {
 			missing = append(missing, pkg)
 		}
 	}
+	if !exists("/usr/share/keyrings/debian-archive-keyring.gpg") {
+		missing = append(missing, "debian-archive-keyring")
+	}
 	if len(missing) == 0 {
 		return nil
 	}

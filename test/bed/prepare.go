@@ -68,7 +68,7 @@ func prepareVenv(ctx context.Context, out io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return cached(ctx, out, "hypha", "the Hypha server and the Python clients (about 1 minute)", "build-venv.sh",
+	return cached(ctx, out, "hypha", "the Hypha server and the Python clients", "build-venv.sh",
 		[]string{base, version}, []string{base}, hypha.Venv)
 }
 
@@ -83,7 +83,7 @@ func prepareRootfs(ctx context.Context, out io.Writer) (string, error) {
 	if err := supported(ctx); err != nil {
 		return "", err
 	}
-	return cached(ctx, out, "rootfs", "the file system of the cluster's hosts (about 1 minute)", "build-rootfs.sh",
+	return cached(ctx, out, "rootfs", "the file system of the cluster's hosts", "build-rootfs.sh",
 		nil, nil, cluster.Rootfs)
 }
 
@@ -96,7 +96,7 @@ func prepareImage(ctx context.Context, out io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return cached(ctx, out, "image", "the application image (about 1 minute)", "build-image.sh",
+	return cached(ctx, out, "image", "the application image", "build-image.sh",
 		nil, []string{base, rootfs}, image.Files, cluster.Mirror)
 }
 

@@ -15,4 +15,4 @@ if [ -e "$dir/pids" ]; then
   [ -z "$left" ] || { echo "still running: $left" >&2; exit 1; }
 fi
 if [ -e "$dir/links" ]; then while read -r link; do ip link del "$link" 2>/dev/null; done < "$dir/links"; fi
-if [ -n "$BIOENGINE_TEST_KEEP" ]; then rm -f "$dir/owner" "$dir/pids" "$dir/links"; else rm -rf "$dir"; fi
+if [ -n "$BIOENGINE_TEST_KEEP" ]; then rm -f "$dir/owner" "$dir/pids" "$dir/links"; else rm -rf "$dir" || [ ! -e "$dir" ]; fi

@@ -17,7 +17,7 @@ import (
 
 const help = `bed starts the real systems that the tests run against.
 
-  bed prepare [hypha|node|cluster|image ...]   build what is missing (all of it: about 5 minutes on a new machine)
+  bed prepare [hypha|node|cluster|image ...]   build what is missing (all of it: about 3 minutes on a new machine)
   bed up [-nodes 3] [-cpus 4] [-mem 4000]      start a Slurm cluster that stays until bed down
   bed exec HOST [-u USER] [--] CMD...          run a command in a host (login, c1, ...) of that cluster, as root unless -u
   bed host off|on|cut|mend HOST                power a compute host off or on, pull or plug its network cable
@@ -32,15 +32,20 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
-	var exit *exec.ExitError
+	var code exitCode
 	switch {
-	case errors.As(err, &exit):
-		os.Exit(exit.ExitCode())
+	case errors.As(err, &code):
+		os.Exit(int(code))
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "bed:", err)
 		os.Exit(1)
 	}
 }
+
+// exitCode is how a command run by bed exec ended: it has said itself what was wrong.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
 
 func run(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{"prepare": prepare, "up": up, "down": down, "exec": execIn,
@@ -122,7 +127,12 @@ func execIn(ctx context.Context, args []string) error {
 	}
 	cmd := c.Command(ctx, hostName, user, argv...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	return cmd.Run()
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		return exitCode(exit.ExitCode())
+	}
+	return err
 }
 
 func host(ctx context.Context, args []string) error {
