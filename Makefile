@@ -25,10 +25,10 @@ dist: ## both programs for amd64 and arm64 with checksums, into dist/
 
 ##@ try
 demo: build ## one application on this machine: real Hypha, local back end
-	./examples/demo.sh local
+	go run ./test/demo local
 
 demo-slurm: build ## the same on a real Slurm + Apptainer cluster in namespaces (root)
-	./examples/demo.sh slurm
+	go run ./test/demo slurm
 
 ##@ check
 lint: ## go vet, staticcheck, gofmt
