@@ -73,7 +73,7 @@ func (p Param) maybeHandle() bool {
 	switch {
 	case p.Annotation == "":
 		return false
-	case strings.Contains(p.Annotation, typeHandle):
+	case p.IsHandle(), strings.Contains(p.Annotation, typeHandle):
 		return true
 	}
 	return p.Type == "" || strings.Contains(p.Type, ".")

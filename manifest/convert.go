@@ -35,7 +35,7 @@ func read[T any](r *optionReader, d *python.Mapping, key string, convert func(py
 	}
 	place := r.place(v.Line)
 	if v.Kind == python.Unknown {
-		return runtime[T](place, v.Why)
+		return atRunTime[T](place, v.Why)
 	}
 	result, err := convert(v)
 	var unknown unknownMember
@@ -44,7 +44,7 @@ func read[T any](r *optionReader, d *python.Mapping, key string, convert func(py
 	case err == nil:
 		return Value[T]{State: Constant, Value: result, Place: place}
 	case errors.As(err, &unknown):
-		return runtime[T](place, unknown.why)
+		return atRunTime[T](place, unknown.why)
 	case errors.As(err, &wrong) && wrong.text != "":
 		r.problems.add(CodeOption, place, "%s", wrong.text)
 	default:

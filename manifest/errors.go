@@ -50,7 +50,7 @@ type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
-	Place   Place  `json:"place"`
+	Place   Place  `json:"place,omitzero"`
 }
 
 func (e *Error) Error() string {

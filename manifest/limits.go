@@ -15,6 +15,7 @@ import (
 type Limits struct {
 	FileBytes   int           // 1 MiB
 	Time        time.Duration // 5 s, of wall time and of CPU
+	StartTime   time.Duration // 5 s, of wall time on top, for a busy machine to start and end a process
 	MemoryBytes uint64        // 512 MiB of data beyond what the idle program holds
 }
 
@@ -24,6 +25,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Time == 0 {
 		l.Time = 5 * time.Second
+	}
+	if l.StartTime == 0 {
+		l.StartTime = 5 * time.Second
 	}
 	if l.MemoryBytes == 0 {
 		l.MemoryBytes = 512 << 20

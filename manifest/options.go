@@ -6,52 +6,52 @@ import "time"
 // Absent has Ray Serve's default.
 type Options struct {
 	// ray_actor_options
-	NumCPUs         Value[float64]
-	NumGPUs         Value[float64]
-	MemoryBytes     Value[float64]
-	AcceleratorType Value[string]
-	Resources       Value[map[string]float64]
-	Pip             Value[[]string]
-	EnvVars         Value[map[string]string]
+	NumCPUs         Value[float64]            `json:",omitzero"`
+	NumGPUs         Value[float64]            `json:",omitzero"`
+	MemoryBytes     Value[float64]            `json:",omitzero"`
+	AcceleratorType Value[string]             `json:",omitzero"`
+	Resources       Value[map[string]float64] `json:",omitzero"`
+	Pip             Value[[]string]           `json:",omitzero"`
+	EnvVars         Value[map[string]string]  `json:",omitzero"`
 
-	Name                     Value[string]
-	Version                  Value[string]
-	RoutePrefix              Value[string]
-	MaxOngoingRequests       Value[int] // per replica
-	MaxQueuedRequests        Value[int] // -1: no limit
-	NumReplicas              Value[int]
-	NumReplicasAuto          bool // num_replicas="auto"; NumReplicas is then Absent
-	Autoscaling              Value[map[string]any]
-	MaxReplicasPerNode       Value[int]
-	UserConfig               Value[any]
-	LogLevel                 Value[string] // upper case, or a number as text
-	HealthCheckPeriod        Value[time.Duration]
-	HealthCheckTimeout       Value[time.Duration]
-	GracefulShutdownTimeout  Value[time.Duration]
-	GracefulShutdownWaitLoop Value[time.Duration]
-	MaxConstructorRetryCount Value[int]
+	Name                     Value[string]         `json:",omitzero"`
+	Version                  Value[string]         `json:",omitzero"`
+	RoutePrefix              Value[string]         `json:",omitzero"`
+	MaxOngoingRequests       Value[int]            `json:",omitzero"` // per replica
+	MaxQueuedRequests        Value[int]            `json:",omitzero"` // -1: no limit
+	NumReplicas              Value[int]            `json:",omitzero"`
+	NumReplicasAuto          bool                  `json:",omitzero"` // num_replicas="auto"; NumReplicas is then Absent
+	Autoscaling              Value[map[string]any] `json:",omitzero"`
+	MaxReplicasPerNode       Value[int]            `json:",omitzero"`
+	UserConfig               Value[any]            `json:",omitzero"`
+	LogLevel                 Value[string]         `json:",omitzero"` // upper case, or a number as text
+	HealthCheckPeriod        Value[time.Duration]  `json:",omitzero"`
+	HealthCheckTimeout       Value[time.Duration]  `json:",omitzero"`
+	GracefulShutdownTimeout  Value[time.Duration]  `json:",omitzero"`
+	GracefulShutdownWaitLoop Value[time.Duration]  `json:",omitzero"`
+	MaxConstructorRetryCount Value[int]            `json:",omitzero"`
 
-	Unsupported []string // names of options that have no meaning here
-	Warnings    []string // sentences about the unsupported ones, each with its place
+	Unsupported []string `json:",omitzero"` // names of options that have no meaning here
+	Warnings    []string `json:",omitzero"` // sentences about the unsupported ones, each with its place
 }
 
 // unreadable marks every option as known only at run time.
 func unreadable(place Place, why string) Options {
 	return Options{
-		NumCPUs: runtime[float64](place, why), NumGPUs: runtime[float64](place, why), MemoryBytes: runtime[float64](place, why),
-		AcceleratorType: runtime[string](place, why), Resources: runtime[map[string]float64](place, why),
-		Pip: runtime[[]string](place, why), EnvVars: runtime[map[string]string](place, why),
-		Name: runtime[string](place, why), Version: runtime[string](place, why), RoutePrefix: runtime[string](place, why),
-		MaxOngoingRequests: runtime[int](place, why), MaxQueuedRequests: runtime[int](place, why),
-		NumReplicas: runtime[int](place, why), Autoscaling: runtime[map[string]any](place, why),
-		MaxReplicasPerNode: runtime[int](place, why), UserConfig: runtime[any](place, why), LogLevel: runtime[string](place, why),
-		HealthCheckPeriod: runtime[time.Duration](place, why), HealthCheckTimeout: runtime[time.Duration](place, why),
-		GracefulShutdownTimeout:  runtime[time.Duration](place, why),
-		GracefulShutdownWaitLoop: runtime[time.Duration](place, why),
-		MaxConstructorRetryCount: runtime[int](place, why),
+		NumCPUs: atRunTime[float64](place, why), NumGPUs: atRunTime[float64](place, why), MemoryBytes: atRunTime[float64](place, why),
+		AcceleratorType: atRunTime[string](place, why), Resources: atRunTime[map[string]float64](place, why),
+		Pip: atRunTime[[]string](place, why), EnvVars: atRunTime[map[string]string](place, why),
+		Name: atRunTime[string](place, why), Version: atRunTime[string](place, why), RoutePrefix: atRunTime[string](place, why),
+		MaxOngoingRequests: atRunTime[int](place, why), MaxQueuedRequests: atRunTime[int](place, why),
+		NumReplicas: atRunTime[int](place, why), Autoscaling: atRunTime[map[string]any](place, why),
+		MaxReplicasPerNode: atRunTime[int](place, why), UserConfig: atRunTime[any](place, why), LogLevel: atRunTime[string](place, why),
+		HealthCheckPeriod: atRunTime[time.Duration](place, why), HealthCheckTimeout: atRunTime[time.Duration](place, why),
+		GracefulShutdownTimeout:  atRunTime[time.Duration](place, why),
+		GracefulShutdownWaitLoop: atRunTime[time.Duration](place, why),
+		MaxConstructorRetryCount: atRunTime[int](place, why),
 	}
 }
 
-func runtime[T any](place Place, why string) Value[T] {
+func atRunTime[T any](place Place, why string) Value[T] {
 	return Value[T]{State: Runtime, Place: place, Why: why}
 }

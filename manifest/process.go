@@ -16,9 +16,6 @@ import (
 const (
 	maxReplyBytes  = 8 << 20
 	maxStderrBytes = 4 << 10
-	// startTime is what a busy machine may need to start and end the child, on
-	// top of the time the file itself may take.
-	startTime = 5 * time.Second
 )
 
 // ask runs one child for one file. Its error is this machine's failure, except
@@ -32,9 +29,11 @@ func (r Reader) ask(ctx context.Context, request childRequest, text []byte) (chi
 	}
 	// A byte beyond the limit tells the child enough.
 	text = text[:min(len(text), limits.FileBytes+1)]
-	timed, cancel := context.WithTimeout(ctx, limits.Time+startTime)
+	timed, cancel := context.WithTimeout(ctx, limits.Time+limits.StartTime)
 	defer cancel()
-	cmd, stdout, stderr := r.command(timed)
+	bounded, overflow := context.WithCancelCause(timed)
+	defer overflow(nil)
+	cmd, stdout, stderr := r.command(bounded, overflow)
 	cmd.Stdin = bytes.NewReader(bytes.Join([][]byte{header, text}, []byte("\n")))
 	err = cmd.Run()
 	switch {
@@ -43,11 +42,13 @@ func (r Reader) ask(ctx context.Context, request childRequest, text []byte) (chi
 		return childReply{}, fmt.Errorf("read %s: %w", request.File, ctx.Err())
 	case timed.Err() != nil:
 		return childReply{}, tooSlow(request.File, limits)
+	case bounded.Err() != nil:
+		return childReply{}, fmt.Errorf("read %s: %w", request.File, context.Cause(bounded))
 	default:
-		return childReply{}, explain(request.File, limits, err, stderr.String()+stdout.String())
+		return childReply{}, explain(request.File, limits, err, stderr.kept.String()+stdout.kept.String())
 	}
 	var reply childReply
-	if err := json.Unmarshal(stdout.Bytes(), &reply); err != nil {
+	if err := json.Unmarshal(stdout.kept.Bytes(), &reply); err != nil {
 		return childReply{}, fmt.Errorf("read %s: the child's answer is not understood: %w", request.File, err)
 	}
 	return reply, nil
@@ -55,7 +56,7 @@ func (r Reader) ask(ctx context.Context, request childRequest, text []byte) (chi
 
 // command prepares the child: no environment, so that nothing secret is in reach
 // of the parser, and no working directory of the user's.
-func (r Reader) command(ctx context.Context) (cmd *exec.Cmd, stdout, stderr *cappedBuffer) {
+func (r Reader) command(ctx context.Context, overflow context.CancelCauseFunc) (cmd *exec.Cmd, stdout, stderr *cappedBuffer) {
 	if len(r.Child) > 0 {
 		cmd = exec.CommandContext(ctx, r.Child[0], r.Child[1:]...)
 	} else {
@@ -66,7 +67,7 @@ func (r Reader) command(ctx context.Context) (cmd *exec.Cmd, stdout, stderr *cap
 	cmd.Env = []string{"GOMAXPROCS=1", "GOTRACEBACK=none"}
 	cmd.Dir = "/"
 	cmd.WaitDelay = time.Second
-	stdout, stderr = &cappedBuffer{max: maxReplyBytes}, &cappedBuffer{max: maxStderrBytes, drop: true}
+	stdout, stderr = &cappedBuffer{max: maxReplyBytes, overflow: overflow}, &cappedBuffer{max: maxStderrBytes}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	return cmd, stdout, stderr
 }
@@ -106,7 +107,7 @@ func isKilled(exit *exec.ExitError) bool {
 
 // isOutOfMemory knows the last words of the Go runtime and of tree-sitter.
 func isOutOfMemory(stderr string) bool {
-	for _, words := range []string{"out of memory", "cannot allocate memory", "tree-sitter failed to", "errno=12"} {
+	for _, words := range []string{"out of memory", "cannot allocate memory", "C malloc failed", "tree-sitter failed to", "errno=12"} {
 		if strings.Contains(stderr, words) {
 			return true
 		}
@@ -114,19 +115,20 @@ func isOutOfMemory(stderr string) bool {
 	return false
 }
 
-// cappedBuffer keeps the first max bytes. Beyond them it refuses more, which
-// ends the child by a broken pipe, or drops them silently.
+// cappedBuffer keeps the first max bytes and drops the rest; overflow, when set,
+// is told that there is more and ends the child. The buffer is not embedded: its
+// ReadFrom would go around the bound.
 type cappedBuffer struct {
-	bytes.Buffer
-	max  int
-	drop bool
+	kept     bytes.Buffer
+	max      int
+	overflow context.CancelCauseFunc
 }
 
 func (b *cappedBuffer) Write(p []byte) (int, error) {
-	room := b.max - b.Len()
-	if len(p) > room && !b.drop {
-		return 0, fmt.Errorf("the child writes more than %d bytes", b.max)
+	room := b.max - b.kept.Len()
+	if len(p) > room && b.overflow != nil {
+		b.overflow(fmt.Errorf("the child writes more than %d bytes", b.max))
 	}
-	b.Buffer.Write(p[:min(len(p), room)])
+	b.kept.Write(p[:min(len(p), room)])
 	return len(p), nil
 }

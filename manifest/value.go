@@ -39,7 +39,7 @@ func (v Value[T]) Or(other T) T {
 type wireValue struct {
 	State State           `json:"state,omitempty"`
 	Value json.RawMessage `json:"value,omitempty"`
-	Place Place           `json:"place"`
+	Place Place           `json:"place,omitzero"`
 	Why   string          `json:"why,omitempty"`
 }
 

@@ -25,7 +25,7 @@ func (m *Module) arguments(n *node, depth int) Arguments {
 			key := Value{Kind: Str, Str: m.text(part.child("name")), Line: m.line(part)}
 			out.Keywords.set(key, m.evaluate(part.child("value"), depth+1))
 		case "dictionary_splat":
-			m.splat(out.Keywords, part, depth)
+			m.splatKeywords(out.Keywords, part, depth)
 		case "list_splat":
 			out.Positional = append(out.Positional, m.because(m.opaque(part), part))
 		default:
@@ -33,6 +33,21 @@ func (m *Module) arguments(n *node, depth int) Arguments {
 		}
 	}
 	return out
+}
+
+// splatKeywords adds "**expression" to keywords. Unlike in a dictionary it can
+// replace nothing: Python refuses a keyword that is given twice.
+func (m *Module) splatKeywords(into *Mapping, part *node, depth int) {
+	more := newMapping()
+	m.splat(more, part, depth)
+	for _, e := range more.Entries {
+		if _, given := into.index[e.Key.key()]; !given {
+			into.set(e.Key, e.Value)
+		}
+	}
+	if more.Rest != nil {
+		into.Rest = more.Rest
+	}
 }
 
 // call evaluates the few builtins that make constants, and record classes.

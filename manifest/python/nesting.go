@@ -5,6 +5,9 @@ import "fmt"
 const (
 	maxBrackets = 200 // CPython refuses more too ("too many nested parentheses")
 	maxIndents  = 100 // CPython: "too many levels of indentation"
+	// maxFaults brackets that do not match are no misunderstanding of an f-string
+	// any more, and would cost the parser's error recovery seconds.
+	maxFaults = 100
 )
 
 // nesting looks at a source the way a tokenizer does: strings, comments and
@@ -18,6 +21,7 @@ type nesting struct {
 	indents []int
 	fresh   bool   // at the start of a logical line
 	fault   *Error // first unbalanced bracket; counts only if the parser objects too
+	faults  int
 }
 
 type bracket struct {
@@ -62,6 +66,9 @@ func (n *nesting) step() error {
 	case ')', ']', '}':
 		n.close(c)
 		n.at++
+		if n.faults > maxFaults {
+			return n.fault
+		}
 	case '\\':
 		n.at += 2
 	case '\n':
@@ -88,6 +95,7 @@ func (n *nesting) close(c byte) {
 }
 
 func (n *nesting) blame(line int, message string) {
+	n.faults++
 	if n.fault == nil {
 		n.fault = &Error{Code: CodeSyntax, Line: line, Message: message}
 	}
