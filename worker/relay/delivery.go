@@ -82,9 +82,7 @@ func (r *Relay) watch(c *call, abort context.CancelFunc) bool {
 func (r *Relay) take(rep *replica, from *queue[*mail]) (*mail, Sender) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if rep.link != nil && ended(rep.link) {
-		r.loseLink(rep, time.Now())
-	}
+	r.lookAtLink(rep, time.Now())
 	for rep.link != nil {
 		m, ok := from.pop()
 		if !ok {
@@ -144,10 +142,17 @@ func (r *Relay) delivered(rep *replica, c *call, err error) {
 		r.cancelIfOpen(rep, c)
 		r.fail(c, errUndelivered, now)
 	}
+	r.lookAtLink(rep, now)
+	r.admit(now)
+}
+
+// lookAtLink notices the end of a link before the next replica set tells.
+func (r *Relay) lookAtLink(rep *replica, now time.Time) {
 	if rep.link != nil && ended(rep.link) {
 		r.loseLink(rep, now)
+		r.watchDrought(now)
+		r.admit(now)
 	}
-	r.admit(now)
 }
 
 // ended tells whether a link that can say so has ended.
