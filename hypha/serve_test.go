@@ -11,7 +11,7 @@ func TestProvider(t *testing.T) {
 	}
 	for _, scenario := range []string{
 		"values", "numpy", "arguments", "errors", "callbacks", "returned_functions", "nested", "context", "schema", "long_call",
-		"large", "description", "direct", "concurrent",
+		"large", "large_result", "description", "direct", "concurrent",
 	} {
 		t.Run(scenario, func(t *testing.T) {
 			runScript(t, h, "provider", "caller.py", scenario, c.Address()+":echo")

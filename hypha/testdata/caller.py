@@ -163,6 +163,9 @@ async def large(svc, server):
     for size in [262_144, 300_000, 5_000_000, 20_000_000]:
         data = os.urandom(size)
         assert await svc.echo(data) == data, size
+
+
+async def large_result(svc, server):
     data = await svc.big(3_000_000)
     assert data == bytes(i * 7 % 256 for i in range(3_000_000))
 
