@@ -25,7 +25,7 @@ type ClusterConfig struct {
 	NodeCPUs  int
 	NodeMemMB int
 	Extra     map[string]string // lines of slurm.conf; each replaces all lines with the same key
-	Stay      bool              // outlives this process, until its Stop (bed up; Running finds it again)
+	Name      string            // if given, it outlives this process until it is stopped; Running finds it again (bed up)
 }
 
 // Cluster is a running Slurm cluster with Apptainer: host login with slurmctld and slurmrestd, compute hosts c1..cN, users
@@ -33,6 +33,7 @@ type ClusterConfig struct {
 // shares. Compute hosts reach each other and login; login also reaches this machine, at OuterIP. Its methods may be called
 // from several goroutines, except that one host is switched by one at a time.
 type Cluster struct {
+	name    string // "" if it goes with its process
 	run     string // run folder
 	network int    // N of 10.N.0.0/24 and 10.N.1.0/24
 	nodes   int
@@ -54,12 +55,13 @@ func StartCluster(ctx context.Context, config ClusterConfig) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	run, err := newRun(ctx, "cluster", !config.Stay)
+	stays := config.Name != ""
+	run, err := newRun(ctx, "cluster", !stays)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{run: run}
-	if !config.Stay {
+	c := &Cluster{name: config.Name, run: run}
+	if !stays {
 		if c.keeper, err = startKeeper(run); err != nil {
 			return nil, errors.Join(err, os.RemoveAll(run))
 		}
@@ -77,6 +79,7 @@ func (c *Cluster) up(ctx context.Context, config ClusterConfig, rootfs, app stri
 		writeFiles(filepath.Join(c.run, "scripts"), cluster.Scripts),
 		os.MkdirAll(images, 0o755),
 		os.Link(app, filepath.Join(images, "app.sif")), // not a copy: both lie in the cache, and no user may write it
+		os.WriteFile(filepath.Join(c.run, "name"), []byte(c.name), 0o644),
 		os.WriteFile(filepath.Join(c.run, "extra.conf"), extraLines(config.Extra), 0o644))
 	if err != nil {
 		return fmt.Errorf("lay out the cluster's folder: %w", err)
@@ -127,7 +130,7 @@ func (c *Cluster) load() error {
 	return c.writeWrappers()
 }
 
-// Running are the clusters that were started to stay, by whomever.
+// Running are the clusters that were started to stay, by whomever, and are up.
 func Running() ([]*Cluster, error) {
 	owners, err := filepath.Glob(filepath.Join(runsDir(), "cluster-*", "owner"))
 	if err != nil {
@@ -135,11 +138,16 @@ func Running() ([]*Cluster, error) {
 	}
 	var found []*Cluster
 	for _, owner := range owners {
+		c := &Cluster{run: filepath.Dir(owner)}
 		content, err := os.ReadFile(owner)
 		if err != nil || strings.TrimSpace(string(content)) != "none" {
 			continue
 		}
-		c := &Cluster{run: filepath.Dir(owner)}
+		name, err := os.ReadFile(filepath.Join(c.run, "name"))
+		if err != nil {
+			continue // it is only just being started
+		}
+		c.name = string(name)
 		if err := c.load(); err != nil {
 			return nil, err
 		}
@@ -147,6 +155,9 @@ func Running() ([]*Cluster, error) {
 	}
 	return found, nil
 }
+
+// Name is what the cluster was started as; "" if it goes with its process.
+func (c *Cluster) Name() string { return c.name }
 
 // Stop kills every process of the cluster and removes its folder; nothing stays. Further calls do nothing.
 func (c *Cluster) Stop() error {

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -23,7 +24,9 @@ const help = `bed starts the real systems that the tests run against.
   bed host off|on|cut|mend HOST                power a compute host off or on, pull or plug its network cable
   bed hypha [-cluster]                         run a Hypha server until interrupted; -cluster: one the login host reaches
   bed versions [-unit]                         print the versions of everything, as asked of running systems; -unit: no cluster
-  bed down                                     stop the clusters of bed up
+  bed down                                     stop that cluster
+
+BED_CLUSTER names the cluster that up, exec, host, hypha and down mean, if not main: several can be up at once.
 
 Everything built is kept in %s (or where BIOENGINE_TEST_CACHE says); see test/README.md.
 `
@@ -70,13 +73,16 @@ func prepare(ctx context.Context, args []string) error {
 }
 
 func up(ctx context.Context, args []string) error {
-	config := bed.ClusterConfig{Stay: true}
+	config := bed.ClusterConfig{Name: name()}
 	flags := flag.NewFlagSet("bed up", flag.ContinueOnError)
 	flags.IntVar(&config.Nodes, "nodes", 3, "compute hosts")
 	flags.IntVar(&config.NodeCPUs, "cpus", 4, "CPUs of each")
 	flags.IntVar(&config.NodeMemMB, "mem", 4000, "MB of memory of each")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if _, err := current(); err == nil {
+		return fmt.Errorf("a cluster %q is up already: bed down stops it, BED_CLUSTER=another starts another", name())
 	}
 	c, err := bed.StartCluster(ctx, config)
 	if err != nil {
@@ -95,17 +101,21 @@ func describe(w io.Writer, c *bed.Cluster) {
 	fmt.Fprintln(w, "try: go run ./test/bed/cmd/bed exec login -u alice srun --gres=gpu:1 apptainer exec /scratch/img/app.sif python3 -V")
 }
 
-// current is the cluster of bed up.
+// current is the cluster of bed up that BED_CLUSTER names, main if it names none. Others on this machine may have theirs.
 func current() (*bed.Cluster, error) {
 	running, err := bed.Running()
 	if err != nil {
 		return nil, err
 	}
-	if len(running) == 0 {
-		return nil, errors.New("no cluster is up: bed up starts one")
+	for _, c := range running {
+		if c.Name() == name() {
+			return c, nil
+		}
 	}
-	return running[0], nil
+	return nil, fmt.Errorf("no cluster %q is up: bed up starts one", name())
 }
+
+func name() string { return cmp.Or(os.Getenv("BED_CLUSTER"), "main") }
 
 func execIn(ctx context.Context, args []string) error {
 	if len(args) < 2 {
@@ -202,12 +212,9 @@ func versions(ctx context.Context, args []string) (err error) {
 }
 
 func down(_ context.Context, _ []string) error {
-	running, err := bed.Running()
-	for _, c := range running {
-		err = errors.Join(err, c.Stop())
+	c, err := current()
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		fmt.Printf("%d clusters stopped\n", len(running))
-	}
-	return err
+	return c.Stop()
 }
