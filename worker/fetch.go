@@ -1,0 +1,234 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bioengine-hpc/bioengine-hpc/hypha"
+	"github.com/bioengine-hpc/bioengine-hpc/manifest"
+)
+
+const (
+	manifestName = "manifest.yaml"
+	maxManifest  = 256 << 10
+	maxSource    = 1 << 20 // of one deployment file (design 3)
+	maxSources   = 8 << 20 // of all: they travel to replicas in one message
+)
+
+// fetched is what an artifact gives for a deployment.
+type fetched struct {
+	files    map[string][]byte // the manifest and the deployment files that exist
+	resolved string            // the version that was read, "" when unknown
+}
+
+// fetch reads an application's manifest and the deployment files that it lists;
+// no other file of the artifact is needed (contract 2.4).
+func (w *Worker) fetch(ctx context.Context, id, version string, rules manifest.Rules) (fetched, error) {
+	am, err := w.artifacts(ctx)
+	if err != nil {
+		return fetched{}, err
+	}
+	s := source{am: am, transfer: w.transfer, id: id, version: version}
+	if s.local, err = openLocal(w.cfg.LocalArtifacts, id); err != nil {
+		return fetched{}, err
+	}
+	if s.local != nil {
+		defer s.local.Close()
+	}
+	text, app, err := s.manifest(ctx, rules)
+	if err != nil {
+		return fetched{}, err
+	}
+	files, err := s.deployments(ctx, app)
+	if err != nil {
+		return fetched{}, err
+	}
+	files[manifestName] = text
+	return fetched{files: files, resolved: s.resolved}, nil
+}
+
+// source is where one application's files come from: the artifact, with a
+// local folder before it during development.
+type source struct {
+	am          artifacts
+	transfer    transfer
+	id, version string
+	local       *os.Root // nil without
+	resolved    string
+}
+
+// openLocal opens the folder of the development override that belongs to an
+// artifact, if there is one.
+func openLocal(base, id string) (*os.Root, error) {
+	if base == "" {
+		return nil, nil
+	}
+	_, alias, _ := strings.Cut(id, "/")
+	root, err := os.OpenRoot(filepath.Join(base, strings.ReplaceAll(filepath.Base(alias), "-", "_")))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the local copy of '%s': %w", id, err)
+	}
+	return root, nil
+}
+
+// manifest returns the text of a valid manifest: the artifact's record if it
+// holds one, else its manifest.yaml (artifacts made in Hypha's web interface
+// keep there only what its form asked for).
+func (s *source) manifest(ctx context.Context, rules manifest.Rules) ([]byte, *manifest.Application, error) {
+	if text, err := s.readLocal(manifestName, maxManifest); err == nil {
+		app, err := manifest.ParseManifest(text, manifestName, rules)
+		return text, app, err
+	}
+	record, err := readArtifact(ctx, s.am, s.id, s.version)
+	if err != nil {
+		return nil, nil, remoteError(err)
+	}
+	if s.resolved = s.version; s.resolved == "" {
+		s.resolved = record.newest()
+	}
+	text, app, invalid := parseRecord(record.manifest, rules)
+	written, err := s.manifestFile(ctx)
+	switch {
+	case err != nil && invalid != nil:
+		return nil, nil, err
+	case written == nil && invalid != nil && len(record.manifest) == 0:
+		return nil, nil, valueError("Manifest not found in artifact %s.", s.id)
+	case written == nil:
+		return text, app, invalid
+	}
+	fromFile, err := manifest.ParseManifest(written, manifestName, rules)
+	if invalid == nil && (err != nil || !sameManifest(app, fromFile)) {
+		return text, app, nil // the record was changed since
+	}
+	return written, fromFile, err
+}
+
+// sameManifest says whether record and file hold the same, but for what the
+// upload adds. The file is preferred then: problems are told with its lines.
+func sameManifest(record, file *manifest.Application) bool {
+	fields := maps.Clone(record.Raw)
+	if _, ok := file.Raw[createdBy]; !ok {
+		delete(fields, createdBy)
+	}
+	a, errA := json.Marshal(fields)
+	b, errB := json.Marshal(file.Raw)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+// parseRecord reads the manifest out of an artifact's record. JSON is YAML.
+func parseRecord(fields map[string]any, rules manifest.Rules) ([]byte, *manifest.Application, error) {
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return nil, nil, valueError("Invalid YAML in manifest file: %s", err)
+	}
+	app, err := manifest.ParseManifest(text, "manifest of the artifact", rules)
+	return text, app, err
+}
+
+// manifestFile looks manifest.yaml up without regard to case; nil without one.
+func (s *source) manifestFile(ctx context.Context) ([]byte, error) {
+	value, err := s.am.Call(ctx, "list_files", keywords("artifact_id", s.id, "version", s.version, "limit", listPage))
+	if err != nil {
+		return nil, remoteError(err)
+	}
+	items, _ := value.([]any)
+	for _, item := range items {
+		fields, _ := item.(map[string]any)
+		if name, _ := fields["name"].(string); strings.EqualFold(name, manifestName) {
+			return s.download(ctx, name, maxManifest)
+		}
+	}
+	return nil, nil
+}
+
+// deployments fetches the files that the manifest lists. One that does not
+// exist is left out: the reader then says which entry of the manifest lacks it.
+func (s *source) deployments(ctx context.Context, app *manifest.Application) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	total := 0
+	for _, d := range app.Deployments {
+		name := d.FileName()
+		if _, ok := files[name]; ok {
+			continue
+		}
+		data, err := s.file(ctx, name)
+		if isMissing(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if total += len(data); total > maxSources {
+			return nil, valueError("The deployment files of '%s' are larger than %d MiB together.", s.id, maxSources>>20)
+		}
+		files[name] = data
+	}
+	return files, nil
+}
+
+func (s *source) file(ctx context.Context, name string) ([]byte, error) {
+	data, err := s.readLocal(name, maxSource)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return data, err
+	}
+	return s.download(ctx, name, maxSource)
+}
+
+// readLocal fails with fs.ErrNotExist when there is no local copy. The folder
+// is a root: a manifest cannot name files outside of it.
+func (s *source) readLocal(name string, limit int64) ([]byte, error) {
+	if s.local == nil {
+		return nil, fs.ErrNotExist
+	}
+	f, err := s.local.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = valueError("The local file '%s' is larger than %d KiB.", name, limit>>10)
+	}
+	return data, err
+}
+
+// download fetches one file of the artifact.
+func (s *source) download(ctx context.Context, name string, limit int) ([]byte, error) {
+	value, err := s.am.Call(ctx, "get_file", keywords("artifact_id", s.id, "version", s.version, "file_path", name))
+	if err != nil {
+		if isMissing(err) {
+			return nil, err
+		}
+		return nil, remoteError(err)
+	}
+	address, ok := value.(string)
+	if !ok {
+		return nil, runtimeError("The artifact manager gave no address for '%s' of '%s'.", name, s.id)
+	}
+	data, err := s.transfer.download(ctx, address, limit)
+	if err != nil {
+		return nil, runtimeError("Failed to download deployment code from %s: %s", bare(address), err)
+	}
+	return data, nil
+}
+
+// remoteError passes on what the artifact manager said under its own class.
+func remoteError(err error) error {
+	var remote *hypha.RemoteError
+	if errors.As(err, &remote) && remote.Class != "" {
+		return &hypha.Error{Class: remote.Class, Message: remote.Message}
+	}
+	return err
+}

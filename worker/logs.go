@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/bioengine-hpc/bioengine-hpc/jobs"
+)
+
+// readLogs asks for the logs of an application by deployment and replica.
+func (w *Worker) readLogs(ctx context.Context, id string, q statusQuery) logs {
+	found, err := w.replicas.Logs(ctx, id, q.tail, q.previous)
+	return logs{byDeployment: found, err: err}
+}
+
+type logs struct {
+	byDeployment map[string]map[string]jobs.Log
+	err          error
+}
+
+// of are one deployment's logs: living replicas first, then the dead, newest
+// first.
+func (l logs) of(d jobs.DeploymentStatus) any {
+	if l.err != nil {
+		return map[string]any{"error": fmt.Sprintf("Error retrieving logs: %s", l.err)}
+	}
+	living := map[string]bool{}
+	for _, r := range d.Replicas {
+		living[r.ID] = true
+	}
+	found := l.byDeployment[d.Name]
+	ids := slices.SortedFunc(maps.Keys(found), func(a, b string) int {
+		if living[a] != living[b] {
+			if living[a] {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(found[b].Created.Compare(found[a].Created), cmp.Compare(a, b))
+	})
+	shown := ordered{}
+	for _, id := range ids {
+		shown = append(shown, entry{id, shownLog(found[id])})
+	}
+	return shown
+}
+
+func shownLog(l jobs.Log) map[string]any {
+	shown := map[string]any{
+		"creation_timestamp": nil, "timezone": nil,
+		"stdout": validText(list(l.Stdout)), "stderr": validText(list(l.Stderr)),
+	}
+	if !l.Created.IsZero() {
+		shown["creation_timestamp"] = epoch(l.Created)
+	}
+	if l.Timezone != "" {
+		shown["timezone"] = l.Timezone
+	}
+	return shown
+}
+
+// deployments is the status's part about replicas (contract 5.2), in the order
+// of the manifest.
+func (v view) deployments(l logs) ordered {
+	shown := ordered{}
+	for _, d := range v.jobs.Deployments {
+		shown = append(shown, entry{d.Name, ordered{
+			{"status", d.Status},
+			{"message", strings.ToValidUTF8(d.Message, "\uFFFD")},
+			{"replica_states", nonZero(d.ReplicaStates)},
+			{"replicas", replicaList(d.Replicas)},
+			{"resource_usage", map[string]any{"num_cpus": d.CPUs, "num_gpus": d.GPUs, "memory": d.MemoryBytes}},
+			{"logs", l.of(d)},
+		}})
+	}
+	return shown
+}
+
+func nonZero(states map[string]int) map[string]any {
+	shown := map[string]any{}
+	for state, n := range states {
+		if n != 0 {
+			shown[state] = n
+		}
+	}
+	return shown
+}
+
+// replicaList tells of each living replica where it runs and how long the
+// steps of its start took, in seconds (design 5).
+func replicaList(replicas []jobs.ReplicaStatus) []any {
+	shown := make([]any, len(replicas))
+	for i, r := range replicas {
+		steps := map[string]any{}
+		for name, took := range r.Steps {
+			steps[name] = took.Seconds()
+		}
+		shown[i] = map[string]any{
+			"replica_id": r.ID, "tag": r.Tag, "job_id": r.JobID, "state": r.State, "node": r.Node,
+			"message": strings.ToValidUTF8(r.Message, "\uFFFD"), "start_time_s": epoch(r.Created), "steps": steps,
+		}
+	}
+	return shown
+}
