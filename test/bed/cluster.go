@@ -202,8 +202,7 @@ func (c *Cluster) HostRoot(host string) (string, error) {
 	return fmt.Sprintf("/proc/%d/root", pid), nil
 }
 
-// OuterIP is this machine's address as the login host sees it. LoginIP is the login host's as this machine sees it, and
-// InnerIP as the compute hosts see it (where the name login leads too).
+// OuterIP is this machine's address as the login host sees it; the login host's name for it is outer.
 func (c *Cluster) OuterIP() string { return fmt.Sprintf("10.%d.1.1", c.network) }
 
 // LoginIP is the login host's address as this machine sees it.
