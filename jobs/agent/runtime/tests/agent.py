@@ -54,7 +54,9 @@ class Agent:
             (os.POSIX_SPAWN_DUP2, pipes["stdout"][1], 1),
             (os.POSIX_SPAWN_DUP2, pipes["stderr"][1], 2),
         ]
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGE), "HOME": str(self.home),
+        unpacked = self.home / "runtime"  # as the agent does: a folder of its own
+        shutil.copytree(PACKAGE / "bioengine_runtime", unpacked / "bioengine_runtime")
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(unpacked), "HOME": str(self.home),
                        "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
         argv = [sys.executable, "-m", "bioengine_runtime"]
         self.pid = os.posix_spawn(sys.executable, argv, environment, file_actions=actions)
@@ -84,7 +86,7 @@ class Agent:
                     self.writer.write(wire.bare_frame(wire.ACK, id, bytes([kind])))
                 for message in parser.feed(memoryview(header + payload)):
                     self._sort(message)
-        except (asyncio.IncompleteReadError, ConnectionResetError):
+        except (asyncio.IncompleteReadError, ConnectionError):
             self.control.put_nowait({"type": "eof"})
 
     def _sort(self, message: wire.Message) -> None:

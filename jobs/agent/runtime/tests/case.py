@@ -21,14 +21,14 @@ from ray import serve
 class RuntimeCase(unittest.IsolatedAsyncioTestCase):
     """Starts runtimes and ends them."""
 
-    async def launch(self, **options: Any) -> Agent:
-        agent = await Agent(**options).launch()
+    async def launch(self, env: dict[str, str] | None = None, **options: Any) -> Agent:
+        agent = await Agent(**options).launch(env)
         self.addAsyncCleanup(agent.close)
         return agent
 
     async def begin(self, body: str, cls: str = "App", file: str = "app", **changes: Any) -> Agent:
         """A runtime that was given this source."""
-        agent = await self.launch()
+        agent = await self.launch(changes.pop("environ", None))
         files = {f"{file}.py": HEADER + textwrap.dedent(body), **changes.pop("files", {})}
         agent.start(files, file, cls, **changes)
         return agent

@@ -1,0 +1,11 @@
+import asyncio, os, sys, logging, time
+from hypha_rpc.utils.schema import schema_method
+from pydantic import Field
+from ray import serve
+
+@serve.deployment
+class App:
+    @schema_method
+    async def ping(self) -> str:
+        "Answer."
+        return "pong"
