@@ -58,7 +58,7 @@ class Agent:
         shutil.copytree(PACKAGE / "bioengine_runtime", unpacked / "bioengine_runtime")
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(unpacked), "HOME": str(self.home),
                        "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
-        argv = [sys.executable, "-m", "bioengine_runtime"]
+        argv = [sys.executable, "-P", "-m", "bioengine_runtime"]
         self.pid = os.posix_spawn(sys.executable, argv, environment, file_actions=actions)
         theirs.close()
         for name, (reader, writer) in pipes.items():
