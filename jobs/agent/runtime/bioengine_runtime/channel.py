@@ -16,6 +16,7 @@ from typing import Any, Callable
 from . import wire
 
 _WINDOW = 4  # unacknowledged fragments of one message
+_MAX_FRAGMENTED = 64  # fragmented messages under way; the agent keeps a window of each
 _READ_BYTES = 512 * 1024
 
 
@@ -39,6 +40,7 @@ class Channel:
         self._bare: deque[bytes] = deque()
         self._parked: dict[tuple[int, int], wire.Outgoing] = {}
         self._unacked: dict[tuple[int, int], wire.Outgoing] = {}
+        self._waiting: deque[wire.Outgoing] = deque()  # fragmented ones beyond the limit
         self._current: list[memoryview] = []  # rest of the frame on the socket
         self._current_of: wire.Outgoing | None = None
         self._writing = False
@@ -57,11 +59,18 @@ class Channel:
         if id is None:
             id = next(self._ids[kind])
         outgoing = wire.Outgoing(kind, id, flags, head, parts)
-        self._ready.append(outgoing)
-        if outgoing.fragmented:
-            self._unacked[kind, id] = outgoing
+        self._enqueue(outgoing)
         self._flush()
         return outgoing
+
+    def _enqueue(self, outgoing: wire.Outgoing) -> None:
+        if not outgoing.fragmented:
+            self._ready.append(outgoing)
+        elif len(self._unacked) < _MAX_FRAGMENTED:
+            self._unacked[outgoing.kind, outgoing.id] = outgoing
+            self._ready.append(outgoing)
+        else:
+            self._waiting.append(outgoing)
 
     def cancel(self, call: int) -> None:
         """Tell the agent that the result of one of our calls is not wanted."""
@@ -125,7 +134,9 @@ class Channel:
     def _requeue(self, outgoing: wire.Outgoing) -> None:
         outgoing.unacked += 1
         if outgoing.finished:
-            self._unacked.pop((outgoing.kind, outgoing.id), None)
+            del self._unacked[outgoing.kind, outgoing.id]
+            if self._waiting:
+                self._enqueue(self._waiting.popleft())
         elif outgoing.unacked < _WINDOW:
             self._ready.append(outgoing)
         else:
@@ -178,6 +189,6 @@ class Channel:
         self._open = False
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
-        for outgoing in [self._current_of, *self._ready, *self._parked.values()]:
+        for outgoing in [self._current_of, *self._ready, *self._parked.values(), *self._waiting]:
             self._settle(outgoing)
         self._closed(reason)

@@ -15,6 +15,9 @@ from typing import Any
 from . import errors
 
 
+_TEXT_LIMIT = 64 * 1024  # characters of an error or a traceback
+
+
 class BadControl(Exception):
     """A control message that does not have the agreed form."""
 
@@ -116,15 +119,23 @@ def ready(description: bytes, registration: bytes, methods: list[str], hypha_rpc
 
 def failed(name: str, err: BaseException, traceback: str) -> dict[str, Any]:
     """The replica will never be ready; the process ends after this."""
-    return {"type": "failed", "step": name, "error": errors.summary(err), "traceback": traceback}
+    return {"type": "failed", "step": name, "error": _clip(errors.summary(err)), "traceback": _clip(traceback)}
 
 
 def health(id: Any, err: BaseException | None) -> dict[str, Any]:
     """The answer to a health question."""
     message = {"type": "health", "id": id, "ok": err is None}
-    return message if err is None else message | {"error": errors.summary(err)}
+    return message if err is None else message | {"error": _clip(errors.summary(err))}
 
 
 def drained() -> dict[str, Any]:
     """No call is open any more, or the time for it is over."""
     return {"type": "drained"}
+
+
+def _clip(text: str) -> str:
+    """The text, or its beginning and its end."""
+    if len(text) <= _TEXT_LIMIT:
+        return text
+    half = _TEXT_LIMIT // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters ...]\n{text[-half:]}"

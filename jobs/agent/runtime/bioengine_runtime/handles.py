@@ -62,7 +62,8 @@ class HandleCaller:
         """A RESULT has arrived; of a call that was cancelled it is dropped."""
         answer = self._pending.get(message.id)
         if answer is not None and not answer.done():
-            answer.set_result((json.loads(message.head).get("ok") is True, message.data))
+            ok = not message.aborted and json.loads(message.head).get("ok") is True
+            answer.set_result((ok, message.data))
 
     def lost(self, reason: str) -> None:
         """Fail every call: no result can come any more."""

@@ -109,6 +109,8 @@ class Replica:
                 self._caller.result(message)
             case wire.HYPHA if deployed and deployed.service:
                 deployed.service.receive(message)
+            case wire.CALL if message.aborted:
+                return  # whoever asked has gone
             case wire.CALL if deployed:
                 deployed.server.call(message)
             case wire.CALL:

@@ -96,6 +96,8 @@ class RpcService:
     def receive(self, message: wire.Message) -> None:
         """Give one frame to RPC; must be called in the order of arrival."""
         try:
+            if message.aborted:
+                raise frames.BadFrame(message.data.decode("utf-8", "replace"))
             main, size = frames.routing(message.data)
             extra = frames.payload(message.data, size)
             if not _is_method(main):

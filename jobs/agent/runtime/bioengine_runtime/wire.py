@@ -3,8 +3,9 @@
 A frame is ``u32 length of the rest | u8 kind | u8 flags | u32 id | payload``,
 all big endian. A message is one or more frames of the same kind and id, each
 with at most FRAGMENT_BYTES of data; the first one begins with
-``u64 data length | u16 head length | head``. ACK and CANCEL are bare: they have
-no such prefix. Frames of different messages may interleave.
+``u64 data length | u16 head length | head``. ACK and CANCEL are bare: they have no
+such prefix. Frames of different messages may interleave. ABORT says that the rest of
+a message will not come: its head is the kind in one byte, its id that of the message.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-CONTROL, HYPHA, CALL, RESULT, ACK, CANCEL = 1, 2, 3, 4, 5, 6
+CONTROL, HYPHA, CALL, RESULT, ACK, CANCEL, ABORT = 1, 2, 3, 4, 5, 6, 7
 FIRST, LAST, OPENS, ENDS = 1, 2, 4, 8
 
 FRAGMENT_BYTES = 256 * 1024
@@ -32,13 +33,17 @@ class ProtocolError(Exception):
 
 @dataclass(slots=True)
 class Message:
-    """One whole message; `data` is bytes when it came in a single frame."""
+    """One whole message; `data` is bytes when it came in a single frame.
+
+    When the message was aborted, `data` is the reason: `<Class>: <message>` in UTF-8.
+    """
 
     kind: int
     id: int
     flags: int
     head: bytes
     data: bytes | bytearray
+    aborted: bool = False
 
 
 def bare_frame(kind: int, id: int, payload: bytes = b"") -> bytes:
@@ -132,7 +137,8 @@ class Parser:
         if flags & FIRST:
             if key in self._partial:
                 raise ProtocolError(f"message {kind}/{id} begins twice")
-            return self._begin(key, flags, payload)
+            message = self._begin(key, flags, payload)
+            return self._abort(message) if kind == ABORT and message else message
         partial = self._partial.get(key)
         if partial is None:
             raise ProtocolError(f"fragment of unknown message {kind}/{id}")
@@ -155,6 +161,11 @@ class Parser:
         partial.add(data)
         self._partial[key] = partial
         return None
+
+    def _abort(self, abort: Message) -> Message | None:
+        key = (abort.head[0] if abort.head else 0, abort.id)
+        partial = self._partial.pop(key, None)
+        return partial and Message(*key, partial.flags, partial.head, abort.data, aborted=True)
 
     def _end(self, key: tuple[int, int], partial: _Partial) -> Message:
         del self._partial[key]

@@ -153,6 +153,15 @@ class Ends(RuntimeCase):
                 agent.send(wire.HYPHA, data, b"w/raw\0s1", wire.OPENS)
                 self.assertEqual((await self.answer(agent))[:2], (b"w/raw\0s1", "reject"))
 
+    async def test_a_call_whose_rest_does_not_come_ends(self):
+        agent = await self.ready_agent()
+        first = wire.Outgoing(wire.HYPHA, 900, wire.OPENS, b"w/raw\0s1", [bytes(wire.FRAGMENT_BYTES * 2)]).next_frame()
+        agent.raw(b"".join(first))
+        agent.send(wire.ABORT, b"ReplicaLost: the link broke", bytes([wire.HYPHA]), id=900)
+        key, member, error = await self.answer(agent)
+        self.assertEqual((key, member), (b"w/raw\0s1", "reject"))
+        self.assertIn("ReplicaLost: the link broke", error["_rvalue"])
+
     async def test_a_second_call_of_an_open_session_is_dropped(self):
         agent = await self.ready_agent()
         key = self.keys(agent, "services.hello-app.sleep", "s1", args=[0.3])

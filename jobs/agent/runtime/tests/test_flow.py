@@ -86,6 +86,11 @@ class Flow(RuntimeCase):
         for array, back in zip(arrays, backs):
             np.testing.assert_array_equal(array, back)
 
+    async def test_more_large_results_than_may_be_under_way(self):
+        agent, service = await self.serve(APP)
+        results = await asyncio.gather(*[service.make(300_000) for _ in range(150)])
+        self.assertEqual({len(r) for r in results}, {300_000})
+
     async def test_a_result_above_the_limit_is_an_error(self):
         agent, service = await self.serve(APP)
         with self.assertRaisesRegex(Exception, "ValueError: a message of 268.* bytes exceeds the limit of 268435456"):

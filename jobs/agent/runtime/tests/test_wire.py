@@ -83,3 +83,13 @@ class Vectors(unittest.TestCase):
                 if queue:
                     found += parser.feed(memoryview(queue.pop(0)))
         self.assertEqual({m.id: bytes(m.data) for m in found}, {v["id"]: data_of(v) for v in vectors})
+
+    def test_an_aborted_message_is_told_with_its_reason(self):
+        head, data = b"w/p\0s", bytes(wire.FRAGMENT_BYTES + 1)
+        first = b"".join(wire.Outgoing(wire.HYPHA, 5, wire.OPENS, head, [data]).next_frame())
+        abort = b"".join(wire.Outgoing(wire.ABORT, 5, 0, bytes([wire.HYPHA]), [b"ReplicaLost: link"]).next_frame())
+        parser = wire.Parser()
+        self.assertEqual(parser.feed(memoryview(abort)), [])  # of no message
+        want = wire.Message(wire.HYPHA, 5, wire.OPENS, head, b"ReplicaLost: link", aborted=True)
+        self.assertEqual(parser.feed(memoryview(first + abort)), [want])
+        self.assertEqual(len(parser.feed(memoryview(first))), 0)  # the id is free again
