@@ -6,7 +6,6 @@ import (
 )
 
 const (
-	backoffFirst = time.Second
 	backoffMax   = 60 * time.Second
 	backoffFloor = 100 * time.Millisecond
 	// backoffSlow is the least wait after refusals that a quick repetition cannot cure, and would even harm: a refused
@@ -20,10 +19,11 @@ const (
 type backoff struct {
 	failures int // tries since the last healthy connection, with what flaps seeded
 	flaps    int // connections in a row that died young
+	first    time.Duration
 	random   func() float64
 }
 
-func newBackoff() *backoff { return &backoff{random: rand.Float64} }
+func newBackoff(first time.Duration) *backoff { return &backoff{first: first, random: rand.Float64} }
 
 // lost is told how long the connection lived. After a healthy one, or the first flap, the next try is made at once; each
 // further flap in a row starts one step higher.
@@ -38,7 +38,7 @@ func (b *backoff) lost(lived time.Duration) time.Duration {
 		return 0
 	}
 	b.failures = b.flaps - 2
-	return max(b.next(), backoffFirst)
+	return max(b.next(), b.first)
 }
 
 // failed is told why a try did not succeed.
@@ -53,10 +53,7 @@ func (b *backoff) failed(kind Kind) time.Duration {
 
 // next is min(1 s * 2^n, 60 s) ± 10 %, and counts.
 func (b *backoff) next() time.Duration {
-	wait := backoffMax
-	if b.failures < 6 {
-		wait = min(backoffFirst<<b.failures, backoffMax)
-	}
+	wait := min(b.first<<min(b.failures, 16), backoffMax)
 	b.failures++
 	jitter := 0.9 + 0.2*b.random()
 	return max(time.Duration(float64(wait)*jitter), backoffFloor)

@@ -47,6 +47,7 @@ var refusals = []struct {
 }{
 	{"already exists and is active", KindDuplicate},
 	{"is blocked", KindBlocked},
+	{"does not match the specified workspace", KindDenied},
 	{"authentication error", KindCredentials},
 	{"authentication payload timeout", KindNetwork},
 	{"token", KindCredentials},

@@ -30,6 +30,8 @@ type connection struct {
 	life   time.Duration // of the reconnection token
 	opened time.Time
 	log    *zap.Logger
+	// readOnly: the server lets this client register nothing. Set before the connection is used.
+	readOnly bool
 
 	out     chan *outFrame
 	replies chan []byte

@@ -71,6 +71,12 @@ func parseRemoteError(value, trace string) *RemoteError {
 	return e
 }
 
+// isClass tells whether err is an error of a peer of the given class.
+func isClass(err error, class string) bool {
+	var remote *RemoteError
+	return errors.As(err, &remote) && remote.Class == class
+}
+
 func isIdentifier(s string) bool {
 	for i, r := range s {
 		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'

@@ -14,13 +14,14 @@ type timing struct {
 	secondCheck time.Duration
 	check       time.Duration // between further ones
 	sweep       time.Duration // between looks for idle buffers and callbacks
+	backoff     time.Duration // after the first failed try to connect
 	callbackTTL time.Duration // of functions that handlers returned, since their last use
 }
 
 var defaultTiming = timing{
 	ping: 20 * time.Second, deadAfter: 65 * time.Second, refresh: 2 * time.Hour,
 	firstCheck: 500 * time.Millisecond, secondCheck: 30 * time.Second, check: 2 * time.Minute,
-	sweep: 10 * time.Second, callbackTTL: 600 * time.Second,
+	sweep: 10 * time.Second, backoff: time.Second, callbackTTL: 600 * time.Second,
 }
 
 var errDeadServer = errors.New("the server has not answered several pings")

@@ -38,8 +38,12 @@ func account(t testing.TB, h *bed.Hypha, user string, options ...bed.TokenOption
 	return Config{
 		ServerURL: h.URL, Workspace: "ws-user-" + user,
 		Token:  func(context.Context) (string, error) { return h.Token(user, options...) },
-		Logger: zaptest.NewLogger(t, zaptest.Level(zapcore.WarnLevel), zaptest.WrapOptions(zap.AddCaller())),
+		Logger: logger(t),
 	}
+}
+
+func logger(t testing.TB) *zap.Logger {
+	return zaptest.NewLogger(t, zaptest.Level(zapcore.InfoLevel), zaptest.WrapOptions(zap.AddCaller()))
 }
 
 // mustConnect connects a client that is closed at the end of the test.

@@ -13,7 +13,7 @@ import (
 // at once.
 func (c *Client) run(conn *connection) {
 	defer close(c.done)
-	wait := newBackoff()
+	wait := newBackoff(c.timing.backoff)
 	for conn != nil {
 		c.tell(true, nil)
 		cause := c.hold(conn)
@@ -53,7 +53,9 @@ func (c *Client) release(conn *connection, cause error) {
 	conn.finish()
 	c.sessions.failAll(conn.lost())
 	c.chunks.dropAll()
-	c.log.Info("hypha connection lost", zap.Error(cause))
+	if !errors.Is(cause, ErrClosed) {
+		c.log.Info("hypha connection lost", zap.Error(cause))
+	}
 	c.tell(false, cause)
 }
 

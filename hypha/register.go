@@ -106,7 +106,10 @@ func (c *Client) Unregister(ctx context.Context, id string) error {
 // restore makes a new connection equal to the old: built-in first, since the server silently drops services of clients
 // without one, then all services, then the events we need (hypha-protocol 1.7).
 func (c *Client) restore(ctx context.Context, conn *connection) error {
-	if err := c.tellRecord(ctx, conn, builtinRecord(conn.info)); err != nil {
+	err := c.tellRecord(ctx, conn, builtinRecord(conn.info))
+	if conn.readOnly = isClass(err, "PermissionError"); conn.readOnly {
+		c.log.Info("this client may only read: it can call services, not offer any", zap.Error(err))
+	} else if err != nil {
 		return fmt.Errorf("register built-in: %w", err)
 	}
 	for _, e := range c.registry.all() {
@@ -149,6 +152,9 @@ func (c *Client) watch(conn *connection) {
 
 // verify asks for the list of our services and compares.
 func (c *Client) verify(ctx context.Context, conn *connection) error {
+	if conn.readOnly {
+		return nil
+	}
 	expected := c.told(conn) // before asking: what is added meanwhile need not be listed yet
 	query := map[string]any{"workspace": conn.info.Workspace, "client_id": conn.info.ClientID}
 	value, err := c.managerCall(ctx, conn, "list_services", Kwargs{"query": query, "include_unlisted": true})
