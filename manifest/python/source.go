@@ -41,6 +41,9 @@ var (
 	utf8Names = []string{"utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii"}
 )
 
+// maxCodingLine is how far into a line a declaration is looked for.
+const maxCodingLine = 1024
+
 // source is a text that is certain to be UTF-8 with "\n" line ends, and knows
 // where its lines start.
 type source struct {
@@ -87,6 +90,7 @@ func declaredEncoding(text []byte) (name string, line int) {
 	rest := text
 	for line = 1; line <= 2; line++ {
 		first, after, _ := bytes.Cut(rest, []byte("\n"))
+		first = first[:min(len(first), maxCodingLine)]
 		if found := codingLine.FindSubmatch(first); found != nil {
 			return string(found[1]), line
 		}
