@@ -34,6 +34,7 @@ type call struct {
 
 	mail  mail               // what opens it, until sent
 	abort context.CancelFunc // ends its large transfer, in either direction; nil when none is under way
+	cause error              // why its large answer was cut short
 
 	known bool          // the caller's heartbeat interval is known: the relay sends them, not the replica
 	beat  time.Duration // between heartbeats of the relay; 0: none wanted

@@ -9,12 +9,12 @@ import (
 // callers try again, the others get ReplicaLost. It returns when the answers are on their way or ctx ends; Run goes on
 // until its own context ends.
 func (r *Relay) Close(ctx context.Context) error {
-	flushed, running := r.shut(time.Now())
+	running := r.shut(time.Now())
 	if running == nil {
 		return nil
 	}
 	select {
-	case <-flushed:
+	case <-r.flushed:
 		return nil
 	case <-running.Done():
 		return nil
@@ -23,10 +23,13 @@ func (r *Relay) Close(ctx context.Context) error {
 	}
 }
 
-// shut ends all calls; flushed is closed when the answers were sent, running is Run's context.
-func (r *Relay) shut(now time.Time) (flushed <-chan struct{}, running context.Context) {
+// shut ends all calls; running is Run's context.
+func (r *Relay) shut(now time.Time) (running context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return r.ctx
+	}
 	r.closed = true
 	for _, c := range r.openCalls(func(*call) bool { return true }) {
 		if c.state == callSent || c.state == callAnswering {
@@ -38,7 +41,14 @@ func (r *Relay) shut(now time.Time) (flushed <-chan struct{}, running context.Co
 	for _, rep := range r.replicas {
 		r.remove(rep, now)
 	}
-	done := make(chan struct{})
-	r.push(answer{sent: done})
-	return done, r.ctx
+	r.reportClosed()
+	return r.ctx
+}
+
+// reportClosed puts the end of all answers into the queue once the last call of a closed relay has ended.
+func (r *Relay) reportClosed() {
+	if r.closed && len(r.open) == 0 && !r.reported {
+		r.reported = true
+		r.push(answer{sent: r.flushed})
+	}
 }

@@ -133,14 +133,17 @@ func (r *Relay) answered(c *call, err error) {
 	defer r.mu.Unlock()
 	c.abort = nil
 	switch now := time.Now(); {
-	case c.state == callEnded:
+	case c.state == callEnded: // the caller has left
 	case err == nil:
 		r.settle(c, now)
 		r.counters.answered.Add(1)
+	case c.cause != nil:
+		r.fail(c, c.cause, now)
 	default:
 		r.log.Info("answer not sent", zap.String("to", c.caller.From), zap.Error(err))
 		r.fail(c, answerError(err), now)
 	}
+	r.reportClosed()
 }
 
 // answerFailed tells the caller of a call that has been settled.

@@ -72,6 +72,7 @@ type Relay struct {
 	ready       chan struct{} // closed once the following two are set, by Run
 	up          Upstream
 	life        context.Context // of Run
+	flushed     chan struct{}   // closed once Close's answers are on their way
 
 	answerWake chan struct{} // holds one token when answers were added
 	agendaWake chan struct{} // holds one token when an alarm is due before the keeper would look
@@ -97,9 +98,10 @@ type Relay struct {
 	agenda  agenda
 	answers queue[answer]
 	// life
-	closed bool
-	ctx    context.Context // of Run; nil before and after
-	group  sync.WaitGroup  // writers
+	closed   bool
+	reported bool            // the queue of answers holds its end
+	ctx      context.Context // of Run; nil before and after
+	group    sync.WaitGroup  // writers
 }
 
 var _ hypha.Router = (*Relay)(nil)
@@ -122,6 +124,7 @@ func New(c Config) (*Relay, error) {
 		answerWake: make(chan struct{}, 1),
 		agendaWake: make(chan struct{}, 1),
 		ready:      make(chan struct{}),
+		flushed:    make(chan struct{}),
 		open:       make(map[string]*call),
 		callers:    make(map[string]*caller),
 		maximum:    c.MaxOngoing,

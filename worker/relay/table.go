@@ -55,8 +55,14 @@ func (r *Relay) settle(c *call, now time.Time) bool {
 	return true
 }
 
-// fail ends a call with an error of the relay.
+// fail ends a call with an error of the relay. A call whose large answer is on the way is only cut short: whoever sends
+// that answer knows whether it got through after all, and ends the call.
 func (r *Relay) fail(c *call, err error, now time.Time) {
+	if c.state == callAnswering && c.abort != nil {
+		c.cause = err
+		c.abort()
+		return
+	}
 	if !r.settle(c, now) {
 		return
 	}
