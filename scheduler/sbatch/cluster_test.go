@@ -25,16 +25,11 @@ func startCluster(t *testing.T, config bed.ClusterConfig) *bed.Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := os.Getenv("HOME")
 	t.Cleanup(func() {
-		if err := errors.Join(os.Setenv("HOME", home), c.Stop()); err != nil {
+		if err := c.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
-	// The wrappers hand our environment on, and we stand for alice.
-	if err := os.Setenv("HOME", "/home/alice"); err != nil {
-		t.Fatal(err)
-	}
 	return c
 }
 

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Bounds of what a command may print; the rest is thrown away. A squeue of 10,000
-// own jobs is about 7 MB.
+// Bounds of what a command may print. One that prints more on stdout is ended; more
+// on stderr is thrown away. A squeue of 10,000 own jobs is about 7 MB.
 const (
 	maxStdout = 32 << 20
 	maxStderr = 64 << 10
@@ -54,7 +54,7 @@ func (s *Slurm) run(ctx context.Context, program, stdin string, args ...string) 
 		fmt.Errorf("%s gave no answer within %s: %w", program, s.config.Timeout, context.DeadlineExceeded))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(s.config.BinDir, program), args...)
-	stdout, stderr := &bounded{max: maxStdout}, &bounded{max: maxStderr}
+	stdout, stderr := &bounded{max: maxStdout, full: errTooMuch}, &bounded{max: maxStderr}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), stdout, stderr
 	cmd.Env, cmd.Dir = env, "/"
 	// A wrapper script's children are to end with it, and pipes they may hold
@@ -63,30 +63,35 @@ func (s *Slurm) run(ctx context.Context, program, stdin string, args ...string) 
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 2 * time.Second
 	err := cmd.Run()
-	a := answer{stdout: stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode()}
+	a := answer{stdout: stdout.kept.String(), stderr: stderr.kept.String(), code: cmd.ProcessState.ExitCode()}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
 		return a, context.Cause(ctx)
 	case stdout.cut:
-		return a, fmt.Errorf("%s printed more than %d bytes", program, maxStdout)
+		return a, fmt.Errorf("%s %w", program, errTooMuch)
 	case errors.As(err, &exit) && a.code >= 0:
 		return a, nil
 	}
 	return a, err
 }
 
-// bounded keeps the first max bytes.
+var errTooMuch = fmt.Errorf("printed more than %d bytes", maxStdout)
+
+// bounded keeps the first max bytes. What comes after them is dropped, or, with
+// full set, is an error that closes the writer's pipe.
 type bounded struct {
-	bytes.Buffer
-	max int
-	cut bool
+	kept bytes.Buffer // no embedding: its ReadFrom would go past Write
+	max  int
+	full error
+	cut  bool
 }
 
-// Write takes everything, so that the writer goes on, and keeps what fits.
 func (b *bounded) Write(p []byte) (int, error) {
-	keep := min(len(p), b.max-b.Len())
-	b.cut = b.cut || keep < len(p)
-	_, _ = b.Buffer.Write(p[:keep]) // never fails
+	keep := min(len(p), b.max-b.kept.Len())
+	_, _ = b.kept.Write(p[:keep]) // never fails
+	if b.cut = b.cut || keep < len(p); b.cut && b.full != nil {
+		return keep, b.full
+	}
 	return len(p), nil
 }
