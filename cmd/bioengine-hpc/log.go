@@ -17,7 +17,7 @@ func newLog(c logConfig) (*zap.Logger, error) {
 	config.DisableStacktrace = true
 	config.DisableCaller = true
 	config.Sampling = nil
-	config.EncoderConfig.EncodeTime = zapcore.RFC3339TimeEncoder
+	config.EncoderConfig.EncodeTime = zapcore.ISO8601TimeEncoder
 	config.EncoderConfig.EncodeLevel = zapcore.CapitalLevelEncoder
 	config.OutputPaths = []string{"stderr"}
 	if c.File != "" {

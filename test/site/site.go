@@ -229,12 +229,14 @@ func (s *Site) LaunchController() error {
 
 // AwaitController waits until the controller's log says that it serves.
 func (s *Site) AwaitController(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	for {
 		log, err := os.ReadFile(s.ControllerLog())
 		if err != nil {
 			return err
 		}
-		if i := bytes.LastIndex(log, []byte("starting the controller")); i >= 0 && bytes.Contains(log[i:], []byte("the worker service is registered")) {
+		if i := bytes.LastIndex(log, []byte("starting the controller")); i >= 0 && bytes.Contains(log[i:], []byte(`:bioengine-worker"}`)) {
 			return nil
 		}
 		select {
