@@ -5,10 +5,6 @@ package sbatch_test
 import (
 	"context"
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,37 +110,4 @@ func TestASubmissionWhoseAnswerIsLostIsUnclear(t *testing.T) {
 	s.onLogin("kill -CONT " + slurmctld)
 	job := s.await("lost", func(j scheduler.Job) bool { return j.State.Ended() })
 	t.Logf("the job whose submission was unclear: %+v", job)
-}
-
-func TestSlurmsSpoolHoldsNothingOfTheControllersEnvironment(t *testing.T) {
-	t.Setenv("HYPHA_TOKEN", "canary-0b51ae")
-	s := newSite(t)
-	if _, err := s.slurm.Submit(t.Context(), s.spec("held", "true", "--hold")); err != nil {
-		t.Fatal(err)
-	}
-	job := s.await("held", func(j scheduler.Job) bool { return j.State == scheduler.Pending })
-	if job.Reason != "JobHeldUser" {
-		t.Errorf("the held job waits for %q", job.Reason)
-	}
-	root, err := s.HostRoot("login")
-	if err != nil {
-		t.Fatal(err)
-	}
-	spool := filepath.Join(root, "var/spool/slurmctld")
-	if files, err := filepath.Glob(filepath.Join(spool, "hash.*/job.*/script")); err != nil || len(files) != 1 {
-		t.Fatalf("the spool holds the scripts %v, %v", files, err)
-	}
-	found, err := exec.CommandContext(t.Context(), "grep", "-rl", os.Getenv("HYPHA_TOKEN"), spool).Output()
-	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		t.Errorf("the token is in %s, %v", found, err)
-	}
-	if shown := s.onLogin("scontrol show job " + job.ID); strings.Contains(shown, "canary") || !strings.Contains(shown, "Requeue=0") {
-		t.Errorf("scontrol shows:\n%s", shown)
-	}
-	if err := s.slurm.Terminate(t.Context(), job.ID); err != nil {
-		t.Error(err)
-	}
-	if job := s.await("held", func(j scheduler.Job) bool { return j.State.Ended() }); job.State != scheduler.Cancelled {
-		t.Errorf("a pending job that was told to end is %+v", job)
-	}
 }

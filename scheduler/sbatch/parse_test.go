@@ -72,7 +72,7 @@ func TestArguments(t *testing.T) {
 	full := scheduler.Spec{Name: "n x", Comment: "c", WorkDir: "/w", Output: "/w/out", Partition: "gpu", Account: "lab", QoS: "q",
 		Constraint: "a&b", Reservation: "r", CPUs: 3, MemoryMiB: 512, GPUs: 2, GPUType: "a100", TimeLimit: 61 * time.Second,
 		WarnBefore: 1500 * time.Millisecond, Exclusive: true, Nice: &nice, Options: []string{"--requeue", "--licenses=x:1"}}
-	want := strings.Fields(`--requeue --licenses=x:1 --parsable --export=NIL --no-requeue --nodes=1 --ntasks=1 --open-mode=append --job-name=n_x
+	want := strings.Fields(`--requeue --licenses=x:1 --parsable --export=NIL --propagate=NONE --no-requeue --nodes=1 --ntasks=1 --open-mode=append --job-name=n_x
 		--comment=c --chdir=/w --output=/w/out --error=/w/out --cpus-per-task=3 --mem=512M --gres=gpu:a100:2 --time=2 --signal=B:TERM@2
 		--partition=gpu --account=lab --qos=q --constraint=a&b --reservation=r --exclusive --nice=100`)
 	want[slices.Index(want, "--job-name=n_x")] = "--job-name=n x"

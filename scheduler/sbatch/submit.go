@@ -31,10 +31,11 @@ func (s *Slurm) Submit(ctx context.Context, spec scheduler.Spec) (string, error)
 }
 
 // arguments are sbatch's: the policy's options first, ours after them, for the
-// last of two wins.
+// last of two wins. The limits of this process (login nodes often have narrow ones)
+// are not the job's: --propagate=NONE.
 func (s *Slurm) arguments(spec scheduler.Spec) []string {
 	args := append([]string{}, spec.Options...)
-	args = append(args, "--parsable", export(s.version), "--no-requeue", "--nodes=1", "--ntasks=1", "--open-mode=append",
+	args = append(args, "--parsable", export(s.version), "--propagate=NONE", "--no-requeue", "--nodes=1", "--ntasks=1", "--open-mode=append",
 		"--job-name="+spec.Name, "--comment="+spec.Comment, "--chdir="+spec.WorkDir, "--output="+spec.Output, "--error="+spec.Output,
 		"--cpus-per-task="+strconv.Itoa(spec.CPUs))
 	if spec.MemoryMiB > 0 {
