@@ -17,6 +17,7 @@ func newApp(s *settings) *cobra.Command {
 The token of the user comes from --token-file or HYPHA_TOKEN, the worker from
 --worker or BIOENGINE_WORKER.`,
 	}
+	group(c)
 	f.add(c)
 	c.AddCommand(newAppSave(s, f), newAppRun(s, f), newAppStatus(s, f), newAppLogs(s, f), newAppStop(s, f))
 	return c

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -39,21 +40,32 @@ func newAppLogs(s *settings, f *clientFlags) *cobra.Command {
 				}
 				return printJSON(c.OutOrStdout(), logs)
 			}
-			for _, name := range slices.Sorted(maps.Keys(status.Deployments)) {
-				for _, replica := range slices.Sorted(maps.Keys(status.Deployments[name].Logs)) {
-					log := status.Deployments[name].Logs[replica]
-					for stream, lines := range map[string][]string{"stdout": log.Stdout, "stderr": log.Stderr} {
-						fmt.Fprintf(c.OutOrStdout(), "== %s %s %s\n", name, replica, stream)
-						for _, line := range lines {
-							fmt.Fprintln(c.OutOrStdout(), line)
-						}
-					}
-				}
-			}
+			printLogs(c.OutOrStdout(), status)
 			return nil
 		},
 	}
 	c.Flags().IntVar(&tail, "tail", 100, "lines of each stream; -1 for all")
 	c.Flags().IntVar(&previous, "previous", 0, "replicas that have ended to show too; -1 for all")
 	return c
+}
+
+// printLogs shows every stream that has lines, in a fixed order.
+func printLogs(out io.Writer, status appStatus) {
+	for _, name := range slices.Sorted(maps.Keys(status.Deployments)) {
+		logs := status.Deployments[name].Logs
+		for _, replica := range slices.Sorted(maps.Keys(logs)) {
+			printStream(out, name+" "+replica+" stdout", logs[replica].Stdout)
+			printStream(out, name+" "+replica+" stderr", logs[replica].Stderr)
+		}
+	}
+}
+
+func printStream(out io.Writer, title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintln(out, "==", title)
+	for _, line := range lines {
+		fmt.Fprintln(out, line)
+	}
 }

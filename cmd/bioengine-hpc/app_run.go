@@ -32,7 +32,7 @@ running application this updates it; what is not given stays as it was.
 
 Secrets: --env Class:_NAME=value sets NAME and hides its value everywhere; to keep it
 off the command line, write --env Class:_NAME and it is taken from your environment.`,
-		Example: `  bioengine-hpc app run hello --wait
+		Example: `  bioengine-hpc app run hello --id hello --wait
   API_KEY=… bioengine-hpc app run hello --env Hello:_API_KEY
   bioengine-hpc app run composition --kwargs '{"Pipeline": {"label": "cells"}}'`,
 		Args: exactly(1, "name one artifact, e.g. 'my-app'"),

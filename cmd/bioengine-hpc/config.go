@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/bioengine-hpc/bioengine-hpc/jobs"
 )
 
 // config is the one configuration file. Flags win over environment variables,
@@ -123,8 +125,15 @@ func defaultConfig() config {
 	return config{
 		Hypha:  hyphaConfig{ServerURL: "https://hypha.aicell.io", ClientID: "bioengine-hpc"},
 		Worker: workerConfig{Name: "BioEngine Worker", WorkspaceDir: filepath.Join(home, ".bioengine"), StateDir: filepath.Join(home, ".bioengine", "hpc")},
-		Jobs:   jobsConfig{Backend: "sbatch", Apptainer: "apptainer", Listen: "0.0.0.0:0"},
-		Log:    logConfig{Level: "info"},
+		Jobs: jobsConfig{
+			Backend: "sbatch", Apptainer: "apptainer", Listen: "0.0.0.0:0",
+			TimeLimit: duration(jobs.DefaultTimeLimit), MaxReplicas: jobs.DefaultMaxReplicas,
+			Times: timesConfig{
+				PollBusy: duration(5 * time.Second), PollQuiet: duration(30 * time.Second), LostGrace: duration(time.Minute),
+				JoinLimit: duration(5 * time.Minute), CancelAfter: duration(10 * time.Second), FailedRetry: duration(10 * time.Minute),
+			},
+		},
+		Log: logConfig{Level: "info"},
 	}
 }
 

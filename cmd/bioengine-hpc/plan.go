@@ -85,7 +85,11 @@ func planned(app *manifest.Application, disableGPU bool) jobs.Application {
 }
 
 func printPlan(out io.Writer, plan jobs.Plan) error {
-	fmt.Fprintf(out, "%s: %d jobs\n", plan.Application, len(plan.Allocations))
+	noun := "jobs"
+	if len(plan.Allocations) == 1 {
+		noun = "job"
+	}
+	fmt.Fprintf(out, "%s: %d %s\n", plan.Application, len(plan.Allocations), noun)
 	for _, a := range plan.Allocations {
 		fmt.Fprintf(out, "\n%s, replica %d\n", a.Deployment, a.Replica+1)
 		t := tabwriter.NewWriter(out, 2, 4, 2, ' ', 0)

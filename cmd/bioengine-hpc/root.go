@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +35,7 @@ Before that, 'bioengine-hpc plan ./my-app' shows the jobs it would ask for.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	group(root)
 	flags := root.PersistentFlags()
 	flags.StringVar(&s.configPath, "config", os.Getenv("BIOENGINE_HPC_CONFIG"), "configuration file (default ~/.config/bioengine-hpc/config.yaml, if it exists)")
 	flags.BoolVar(&s.asJSON, "json", false, "print JSON, errors included")
@@ -49,6 +52,24 @@ func newReadDecorators() *cobra.Command {
 	return &cobra.Command{
 		Use: "read-decorators", Hidden: true, Args: cobra.NoArgs,
 		Run: func(*cobra.Command, []string) { os.Exit(manifest.RunChild(os.Stdin, os.Stdout)) },
+	}
+}
+
+// group makes c a command that only holds others: alone it shows its help, and
+// a word that is none of its commands is a mistake with suggestions.
+func group(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	c.SuggestionsMinimumDistance = 2
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		hint := "see '" + c.CommandPath() + " --help'"
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = "did you mean '" + c.CommandPath() + " " + strings.Join(near, "' or '") + "'?"
+		}
+		return &usageError{Sentence: fmt.Sprintf("there is no command %q", c.CommandPath()+" "+args[0]), Hint: hint}
 	}
 }
 
