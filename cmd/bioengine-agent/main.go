@@ -16,19 +16,12 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/bioengine-hpc/bioengine-hpc/jobs/agent"
-	"github.com/bioengine-hpc/bioengine-hpc/jobs/link"
 )
 
 // version is set by the linker.
-var version = "dev"
+var version = "development"
 
-// Exit codes, as the batch system shows them.
-const (
-	exitFailed  = 1 // the replica ended by itself, or the agent could not start
-	exitUsage   = 2
-	exitOrphan  = 3 // no controller for the orphan limit
-	exitRefused = 4 // the controller does not want this job
-)
+const exitUsage = 2
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -36,7 +29,7 @@ func run(args []string) int {
 	// First of all: nothing secret has been read yet.
 	if err := agent.Protect(); err != nil {
 		fmt.Fprintln(os.Stderr, "bioengine-agent:", err)
-		return exitFailed
+		return agent.ExitFailed
 	}
 	config, err := parse(args, os.Stderr)
 	switch {
@@ -51,7 +44,11 @@ func run(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	return exitCode(agent.Run(ctx, config), config.Log)
+	err = agent.Run(ctx, config)
+	if err != nil {
+		config.Log.Error("the job has failed", zap.Error(err))
+	}
+	return agent.ExitCode(err)
 }
 
 var errVersion = errors.New("version asked for")
@@ -92,20 +89,4 @@ func newLog() *zap.Logger {
 	encoding.EncodeTime = zapcore.ISO8601TimeEncoder
 	core := zapcore.NewCore(zapcore.NewConsoleEncoder(encoding), zapcore.Lock(os.Stderr), zap.InfoLevel)
 	return zap.New(core).Named("agent")
-}
-
-func exitCode(err error, log *zap.Logger) int {
-	var refusal *link.Refusal
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, agent.ErrOrphan):
-		log.Error("the job is given up", zap.Error(err))
-		return exitOrphan
-	case errors.As(err, &refusal):
-		log.Error("the job is not wanted", zap.Error(err))
-		return exitRefused
-	}
-	log.Error("the job has failed", zap.Error(err))
-	return exitFailed
 }

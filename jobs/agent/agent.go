@@ -27,6 +27,27 @@ const (
 // ErrEnded is the end of a job whose replicas have ended by themselves.
 var ErrEnded = errors.New("the replica has ended")
 
+// Exit codes of the agent's program, as the batch system shows them; 2 is a wrong command line.
+const (
+	ExitFailed  = 1 // the replica ended by itself, or the agent could not start
+	ExitOrphan  = 3 // no controller for the orphan limit
+	ExitRefused = 4 // the controller does not want this job
+)
+
+// ExitCode is the exit code for what Run returned.
+func ExitCode(err error) int {
+	var refusal *link.Refusal
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, ErrOrphan):
+		return ExitOrphan
+	case errors.As(err, &refusal):
+		return ExitRefused
+	}
+	return ExitFailed
+}
+
 // Config is what the command line gives. Zero durations mean the defaults.
 type Config struct {
 	AllocationDir string // holds allocation.json and the token
