@@ -218,7 +218,11 @@ func FuzzDescribe(f *testing.F) {
 	f.Add("Main = serve.deployment(x)(y)\nclass Main(A, metaclass=B):\n    def __init__(self, a, /, *b: 'c', d=1, **e): pass\n")
 	f.Add("from x import *\nif __name__ == '__main__':\n  A = 1\nmatch x:\n  case [a, *b]: pass\n")
 	f.Fuzz(func(t *testing.T, text string) {
+		start := time.Now()
 		reply := describeFile(childRequest{File: "main.py", Classes: []string{"Main"}, MaxBytes: 64 << 10}, []byte(text))
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("took %s", took)
+		}
 		for _, problem := range reply.Problems {
 			if strings.ContainsAny(problem.Error(), "\n\r") {
 				t.Errorf("more than one line: %q", problem.Error())

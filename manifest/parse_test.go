@@ -217,7 +217,11 @@ func FuzzParseManifest(f *testing.F) {
 	f.Add([]byte("a: &a [*a]\n<<: *a\n"))
 	f.Add([]byte("authorized_users: {f: [a]}\n? [x]\n: y\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		start := time.Now()
 		app, err := ParseManifest(data, "manifest.yaml", Rules{})
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("took %s", took)
+		}
 		var problem *Error
 		switch {
 		case err == nil && (app.ID == "" || len(app.Deployments) == 0 || app.Raw == nil):
