@@ -86,14 +86,44 @@ func (p *Param) fromText(value any) any {
 			return false
 		}
 	case "array":
-		var list []any
-		if strings.HasPrefix(text, "[") && json.Unmarshal([]byte(text), &list) == nil {
+		if list, ok := fromJSON(text).([]any); ok {
 			return list
 		}
 	case "object":
-		var fields map[string]any
-		if strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &fields) == nil {
+		if fields, ok := fromJSON(text).(map[string]any); ok {
 			return fields
+		}
+	}
+	return value
+}
+
+// fromJSON reads text with integers as integers; nil when it is no JSON.
+func fromJSON(text string) any {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var value any
+	if d.Decode(&value) != nil || d.More() {
+		return nil
+	}
+	return numbers(value)
+}
+
+// numbers replaces json.Number by int64 or float64.
+func numbers(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, _ := v.Float64()
+		return f
+	case []any:
+		for i := range v {
+			v[i] = numbers(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = numbers(v[key])
 		}
 	}
 	return value

@@ -17,7 +17,7 @@ const (
 	outQueue = 64
 	// replyQueue is how many small answers made on the read loop (and heartbeats) may wait; more are dropped and
 	// counted, since the read loop must not wait. Their callers time out.
-	replyQueue = 4096
+	replyQueue = 1024
 	textQueue  = 16
 )
 

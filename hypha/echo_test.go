@@ -32,7 +32,9 @@ func echoService(id string) Service {
 
 func echo(_ context.Context, r *Request) (any, error) { return r.Args["value"], nil }
 
-func hello(_ context.Context, r *Request) (any, error) { return fmt.Sprintf("hello %v", r.Args["name"]), nil }
+func hello(_ context.Context, r *Request) (any, error) {
+	return fmt.Sprintf("hello %v", r.Args["name"]), nil
+}
 
 func add(_ context.Context, r *Request) (any, error) {
 	return int64(number(r.Args["a"])) + int64(number(r.Args["b"])), nil

@@ -15,13 +15,11 @@ type inbound struct {
 	release func()
 }
 
-// arguments are what the client takes out of `extra`: these keys and no others. The reference merges all of them, so that
-// a sender could overwrite `from` there (hypha-protocol 2.1).
+// arguments are what the client takes out of `extra`; of its other keys only promise and t are read, by PromiseInterval. The
+// reference merges all of them into the message, so that a sender could overwrite `from` there (hypha-protocol 2.1).
 type arguments struct {
-	args    []any
-	kwargs  map[string]any
-	promise bool          // an answer is wanted
-	every   time.Duration // a heartbeat is wanted this often; 0 = none
+	args   []any
+	kwargs map[string]any
 }
 
 func nothing() {}
@@ -58,11 +56,6 @@ func (c *Client) decode(in *inbound) (arguments, error) {
 		case "with_kwargs":
 			value, _ := d.value(0)
 			withKwargs, _ = value.(bool)
-		case "promise":
-			d.promise(&a)
-		case "t":
-			value, _ := d.value(0)
-			a.every = seconds(number(value), a.every)
 		default:
 			d.r.skip()
 		}
@@ -73,32 +66,13 @@ func (c *Client) decode(in *inbound) (arguments, error) {
 	return a, a.splitKwargs(withKwargs)
 }
 
-// promise reads "*" or the long map, of which only the interval is news: its three functions are always
-// <session>.resolve|reject|heartbeat of the sender (replica link 3).
-func (d *decoder) promise(a *arguments) {
-	head := d.r
-	if t := head.next(); t.kind != kindMap {
-		d.r.skip()
-		a.promise = true
-		return
-	}
-	a.promise = true
-	for left := d.r.mapLen(); left > 0 && d.r.err == nil; left-- {
-		if string(d.r.bytesOfString()) == "interval" {
-			value, _ := d.value(1)
-			a.every = seconds(number(value), a.every)
-		} else {
-			d.r.skip()
-		}
-	}
-}
-
 // shortestBeat keeps a caller from asking for a storm of heartbeats.
 const shortestBeat = 100 * time.Millisecond
 
-func seconds(v float64, otherwise time.Duration) time.Duration {
+// seconds is the duration of an interval; what is none is 0.
+func seconds(v float64) time.Duration {
 	if !(v > 0) || v > 1e6 {
-		return otherwise
+		return 0
 	}
 	return max(time.Duration(v*float64(time.Second)), shortestBeat)
 }

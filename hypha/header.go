@@ -2,6 +2,7 @@ package hypha
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -42,6 +43,9 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 	var spans [7]span
 	for range count {
 		key := r.bytesOfString()
+		if !utf8.Valid(key) {
+			r.fail(errUTF8)
+		}
 		start := r.pos
 		if i := headerKey(key); i >= 0 {
 			spans[i] = r.optionalString()

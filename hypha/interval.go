@@ -29,7 +29,7 @@ func PromiseInterval(p *Payload) (interval time.Duration, promise, ok bool) {
 			promise = true
 			short, interval = w.promise(interval)
 		case "t":
-			found = seconds(w.number(), 0)
+			found = seconds(w.number())
 		case "_enc":
 			return 0, false, false
 		default:
@@ -51,7 +51,7 @@ func (w *window) promise(interval time.Duration) (short bool, _ time.Duration) {
 	}
 	for left := t.n; left > 0 && w.err == nil; left-- {
 		if w.text() == "interval" {
-			interval = seconds(w.number(), 0)
+			interval = seconds(w.number())
 		} else {
 			w.skip()
 		}
@@ -140,12 +140,43 @@ func (w *window) jump(t token) {
 		case kindMap:
 			pending += 2 * int64(t.n)
 		}
+		if pending > 1 && w.err == nil {
+			pending = w.glide(pending)
+		}
 		if pending == 0 || w.err != nil {
 			return
 		}
 		t = w.next()
 	}
 }
+
+// glide steps over numbers and the like as long as they come one after the other: long lists are made of them.
+func (w *window) glide(pending int64) int64 {
+	b := w.ahead(9)
+	start := len(b)
+	for pending > 0 && len(b) >= 9 && w.steps < maxSkipped {
+		n := fixedLength[b[0]]
+		if n == 0 {
+			break
+		}
+		b = b[n:]
+		pending--
+		w.steps++
+	}
+	w.pos += int64(start - len(b))
+	return pending
+}
+
+// fixedLength is how many bytes the values take whose first byte tells all, 0 for the others.
+var fixedLength = func() (lengths [256]uint8) {
+	for code := range lengths {
+		switch t, length := readHead([]byte{byte(code), 0, 0, 0, 0, 0, 0, 0, 0}); t.kind {
+		case kindNil, kindBool, kindInt, kindUint, kindFloat:
+			lengths[code] = uint8(length)
+		}
+	}
+	return lengths
+}()
 
 func (w *window) skip() { w.jump(w.next()) }
 

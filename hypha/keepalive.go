@@ -20,7 +20,7 @@ type timing struct {
 
 var defaultTiming = timing{
 	ping: 20 * time.Second, deadAfter: 65 * time.Second, refresh: 2 * time.Hour,
-	firstCheck: 500 * time.Millisecond, secondCheck: 30 * time.Second, check: 2 * time.Minute,
+	firstCheck: 500 * time.Millisecond, secondCheck: 30 * time.Second, check: time.Minute,
 	sweep: 10 * time.Second, backoff: time.Second, callbackTTL: 600 * time.Second,
 }
 

@@ -55,16 +55,6 @@ func (r *running) cancelCaller(peer string) {
 	}
 }
 
-func (r *running) cancelAll() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, calls := range r.byCaller {
-		for _, cancel := range calls {
-			cancel()
-		}
-	}
-}
-
 // handler produces the answer to decoded arguments.
 type handler func(ctx context.Context, a arguments) (any, error)
 
@@ -104,8 +94,11 @@ func (c *Client) spawn(in *inbound, handle handler) {
 	})
 }
 
-// serve decodes, keeps the caller waiting, runs the handler and settles.
+// serve keeps the caller waiting while it decodes, runs the handler and settles.
 func (c *Client) serve(ctx context.Context, in *inbound, handle handler) {
+	every, _, _ := PromiseInterval(&in.extra)
+	stop := c.heartbeats(in, every)
+	defer stop()
 	weight := c.weight(in.extra.Len())
 	if err := c.decoding.Acquire(ctx, weight); err != nil {
 		in.release()
@@ -118,8 +111,6 @@ func (c *Client) serve(ctx context.Context, in *inbound, handle handler) {
 		in.conn.answer(in.header, "reject", Errorf("TypeError", "%s", err))
 		return
 	}
-	stop := c.heartbeats(in, a.every)
-	defer stop()
 	value, err := c.guard(ctx, in, a, handle)
 	stop()
 	c.settle(ctx, in, value, err)

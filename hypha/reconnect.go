@@ -25,7 +25,6 @@ func (c *Client) run(conn *connection) {
 		}
 	}
 	c.sessions.failAll(context.Cause(c.ctx))
-	c.running.cancelAll()
 	c.wait.Wait()
 	c.chunks.close()
 }

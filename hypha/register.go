@@ -51,12 +51,10 @@ func (c *Client) register(ctx context.Context, e *entry) error {
 
 // tellOne registers an entry on a connection unless that was done.
 func (c *Client) tellOne(ctx context.Context, conn *connection, e *entry) error {
-	select {
-	case c.registry.telling <- struct{}{}:
-		defer func() { <-c.registry.telling }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := c.registry.lock(ctx); err != nil {
+		return err
 	}
+	defer c.registry.unlock()
 	if e.told == conn || c.registry.get(e.id) != e {
 		return nil
 	}
@@ -87,8 +85,10 @@ func (c *Client) Unregister(ctx context.Context, id string) error {
 	if e == nil || !c.registry.remove(e, nil) {
 		return Errorf("KeyError", "Service not found: %s", id)
 	}
-	c.registry.telling <- struct{}{}
-	defer func() { <-c.registry.telling }()
+	if err := c.registry.lock(ctx); err != nil {
+		return err
+	}
+	defer c.registry.unlock()
 	conn, _ := c.live()
 	if conn == nil || e.told != conn {
 		return nil // the server forgot it with the lost connection
@@ -123,10 +123,13 @@ func (c *Client) restore(ctx context.Context, conn *connection) error {
 	return nil
 }
 
+var errForgotten = errors.New("the server does not know us rightly")
+
 // watch looks now and then whether the server still lists our services: a refused newcomer with our client id removes them
 // and leaves our socket open (hypha-protocol 1.3). It returns when the connection is down.
 func (c *Client) watch(conn *connection) {
 	wait := c.timing.firstCheck
+	doubts := 0
 	for checks := 0; ; checks++ {
 		select {
 		case <-conn.down:
@@ -138,7 +141,15 @@ func (c *Client) watch(conn *connection) {
 		ctx, cancel := context.WithTimeout(c.ctx, c.config.MethodTimeout)
 		err := c.verify(ctx, conn)
 		cancel()
-		if err != nil && !conn.isDown() && c.ctx.Err() == nil {
+		switch {
+		case err == nil:
+			doubts = 0
+		case conn.isDown() || c.ctx.Err() != nil:
+			return
+		default:
+			doubts++
+		}
+		if doubts == 2 || errors.Is(err, errForgotten) {
 			c.log.Warn("the server has lost this client", zap.Error(err))
 			conn.fail(err)
 			return
@@ -155,7 +166,10 @@ func (c *Client) verify(ctx context.Context, conn *connection) error {
 	if conn.readOnly {
 		return nil
 	}
-	expected := c.told(conn) // before asking: what is added meanwhile need not be listed yet
+	expected, err := c.told(ctx, conn) // before asking: what is added meanwhile need not be listed yet
+	if err != nil {
+		return err
+	}
 	query := map[string]any{"workspace": conn.info.Workspace, "client_id": conn.info.ClientID}
 	value, err := c.managerCall(ctx, conn, "list_services", Kwargs{"query": query, "include_unlisted": true})
 	if err != nil {
@@ -170,19 +184,21 @@ func (c *Client) verify(ctx context.Context, conn *connection) error {
 	}
 	prefix := conn.info.Address() + ":"
 	if n := listed[prefix+"built-in"]; n != 1 {
-		return fmt.Errorf("own built-in is listed %d times", n)
+		return fmt.Errorf("%w: own built-in is listed %d times", errForgotten, n)
 	}
 	for _, e := range expected {
 		if n := listed[prefix+e.id]; n != 1 && c.registry.get(e.id) == e {
-			return fmt.Errorf("service %s is listed %d times", e.id, n)
+			return fmt.Errorf("%w: service %s is listed %d times", errForgotten, e.id, n)
 		}
 	}
 	return nil
 }
 
 // told are the entries that the server has taken on this connection.
-func (c *Client) told(conn *connection) []*entry {
-	c.registry.telling <- struct{}{}
-	defer func() { <-c.registry.telling }()
-	return slices.DeleteFunc(c.registry.all(), func(e *entry) bool { return e.told != conn })
+func (c *Client) told(ctx context.Context, conn *connection) ([]*entry, error) {
+	if err := c.registry.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer c.registry.unlock()
+	return slices.DeleteFunc(c.registry.all(), func(e *entry) bool { return e.told != conn }), nil
 }

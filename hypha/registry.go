@@ -1,6 +1,7 @@
 package hypha
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,18 @@ type entry struct {
 func newRegistry() *registry {
 	return &registry{byID: map[string]*entry{}, telling: make(chan struct{}, 1)}
 }
+
+// lock waits for the right to tell the server.
+func (r *registry) lock(ctx context.Context) error {
+	select {
+	case r.telling <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *registry) unlock() { <-r.telling }
 
 func (r *registry) get(id string) *entry {
 	r.mu.RLock()

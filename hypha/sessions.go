@@ -154,14 +154,6 @@ func (s *sessions) callback(id, name, from string) (*mailbox, outcome) {
 	return box, found
 }
 
-// exists tells whether from may still use the session.
-func (s *sessions) exists(id, from string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	one := s.byID[id]
-	return one != nil && one.target == from
-}
-
 // failAll ends every waiting call; callbacks that were returned stay, since their references are valid over a reconnect.
 func (s *sessions) failAll(err error) {
 	s.fail(err, func(*session) bool { return true })
@@ -207,6 +199,7 @@ func (s *sessions) remove(which func(*session) bool) {
 	}
 }
 
+// count is how many sessions there are: open calls and callbacks given away.
 func (s *sessions) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,6 +11,8 @@ type Stats struct {
 	DroppedReplies, RefusedCalls int64
 	// Reconnects counts connections after the first.
 	Reconnects int64
+	// Sessions are our open calls, and answers of handlers that hold functions.
+	Sessions int64
 	// BufferedMemory and BufferedDisk are bytes of chunked messages held now.
 	BufferedMemory, BufferedDisk int64
 }
@@ -39,6 +41,6 @@ func (c *Client) Stats() Stats {
 		BytesIn: c.stats.bytesIn.Load(), BytesOut: c.stats.bytesOut.Load(),
 		DecodedCallBytes: c.stats.decodedCallBytes.Load(), DroppedReplies: c.stats.droppedReplies.Load(),
 		RefusedCalls: c.stats.refusedCalls.Load(), Reconnects: c.stats.reconnects.Load(),
-		BufferedMemory: memory, BufferedDisk: disk,
+		Sessions: int64(c.sessions.count()), BufferedMemory: memory, BufferedDisk: disk,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unicode/utf8"
 )
 
 // The msgpack reader is made by hand for three reasons: it reads frames of strangers without recursing deeper than
@@ -12,6 +13,7 @@ import (
 
 var (
 	errTruncated = errors.New("msgpack value is truncated")
+	errUTF8      = errors.New("text is not valid UTF-8")
 	errInvalid   = errors.New("msgpack has an invalid code")
 	errDepth     = fmt.Errorf("msgpack is nested deeper than %d", maxDepth)
 )
@@ -65,20 +67,20 @@ func readHead(b []byte) (t token, length int) {
 	return readLongHead(b)
 }
 
-// longHead says for the codes 0xc0 to 0xdf what they are and how many bytes of number follow.
+// longHead says for the codes 0xc0 to 0xdf, counted from the first, what they are and how many bytes of number follow.
 var longHead = [32]struct {
 	kind kind
 	size uint8
 }{
-	0xc0 - 0xc0: {kindNil, 0}, 0xc2 - 0xc0: {kindBool, 0}, 0xc3 - 0xc0: {kindBool, 0},
-	0xc4 - 0xc0: {kindBin, 1}, 0xc5 - 0xc0: {kindBin, 2}, 0xc6 - 0xc0: {kindBin, 4},
-	0xc7 - 0xc0: {kindExt, 1}, 0xc8 - 0xc0: {kindExt, 2}, 0xc9 - 0xc0: {kindExt, 4},
-	0xca - 0xc0: {kindFloat, 4}, 0xcb - 0xc0: {kindFloat, 8},
-	0xcc - 0xc0: {kindUint, 1}, 0xcd - 0xc0: {kindUint, 2}, 0xce - 0xc0: {kindUint, 4}, 0xcf - 0xc0: {kindUint, 8},
-	0xd0 - 0xc0: {kindInt, 1}, 0xd1 - 0xc0: {kindInt, 2}, 0xd2 - 0xc0: {kindInt, 4}, 0xd3 - 0xc0: {kindInt, 8},
-	0xd4 - 0xc0: {kindExt, 0}, 0xd5 - 0xc0: {kindExt, 0}, 0xd6 - 0xc0: {kindExt, 0}, 0xd7 - 0xc0: {kindExt, 0}, 0xd8 - 0xc0: {kindExt, 0},
-	0xd9 - 0xc0: {kindString, 1}, 0xda - 0xc0: {kindString, 2}, 0xdb - 0xc0: {kindString, 4},
-	0xdc - 0xc0: {kindArray, 2}, 0xdd - 0xc0: {kindArray, 4}, 0xde - 0xc0: {kindMap, 2}, 0xdf - 0xc0: {kindMap, 4},
+	0: {kindNil, 0}, 2: {kindBool, 0}, 3: {kindBool, 0},
+	4: {kindBin, 1}, 5: {kindBin, 2}, 6: {kindBin, 4},
+	7: {kindExt, 1}, 8: {kindExt, 2}, 9: {kindExt, 4},
+	10: {kindFloat, 4}, 11: {kindFloat, 8},
+	12: {kindUint, 1}, 13: {kindUint, 2}, 14: {kindUint, 4}, 15: {kindUint, 8},
+	16: {kindInt, 1}, 17: {kindInt, 2}, 18: {kindInt, 4}, 19: {kindInt, 8},
+	20: {kindExt, 0}, 21: {kindExt, 0}, 22: {kindExt, 0}, 23: {kindExt, 0}, 24: {kindExt, 0},
+	25: {kindString, 1}, 26: {kindString, 2}, 27: {kindString, 4},
+	28: {kindArray, 2}, 29: {kindArray, 4}, 30: {kindMap, 2}, 31: {kindMap, 4},
 }
 
 func readLongHead(b []byte) (t token, length int) {
@@ -207,6 +209,9 @@ func (r *unpacker) optionalString() span {
 		return span{}
 	}
 	r.pos += t.n
+	if !utf8.Valid(r.buf[r.pos-t.n : r.pos]) {
+		r.fail(errUTF8)
+	}
 	return span{r.pos - t.n, r.pos}
 }
 
@@ -222,14 +227,4 @@ func (r *unpacker) skip() {
 			pending += 2 * t.n
 		}
 	}
-}
-
-// raw steps over one value and returns its bytes.
-func (r *unpacker) raw() []byte {
-	start := r.pos
-	r.skip()
-	if r.err != nil {
-		return nil
-	}
-	return r.buf[start:r.pos:r.pos]
 }

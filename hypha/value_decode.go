@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 	"unicode/utf8"
 )
@@ -45,7 +46,7 @@ func (d *decoder) any(depth int) any {
 	case kindUint:
 		return unsigned(t.bits)
 	case kindFloat:
-		return float(t.bits)
+		return math.Float64frombits(t.bits)
 	case kindString:
 		return d.text(t)
 	case kindBin:
@@ -71,7 +72,7 @@ func unsigned(v uint64) any {
 func (d *decoder) text(t token) any {
 	b := d.r.body(t)
 	if !utf8.Valid(b) {
-		d.r.fail(errors.New("text is not valid UTF-8"))
+		d.r.fail(errUTF8)
 		return nil
 	}
 	return string(b)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
 	"slices"
 	"time"
@@ -23,8 +22,6 @@ func encodePlain(v any) ([]byte, error) {
 	err := e.value(v, 0)
 	return e.b, err
 }
-
-func float(bits uint64) float64 { return math.Float64frombits(bits) }
 
 // value appends the common kinds; other files of the switch follow below.
 func (e *encoder) value(v any, depth int) error {
@@ -62,6 +59,9 @@ func (e *encoder) value(v any, depth int) error {
 func (e *encoder) special(v any, depth int) error {
 	switch v := v.(type) {
 	case Raw:
+		if len(v) == 0 {
+			v = Raw{0xc0}
+		}
 		e.b = append(e.b, v...)
 	case NDArray:
 		return e.object(v.fields(), depth)
