@@ -128,7 +128,7 @@ func (d *demo) composition(ctx context.Context) error {
 			return err
 		}
 		for _, field := range strings.Fields(job) {
-			if strings.HasPrefix(field, "AllocTRES=") || strings.HasPrefix(field, "JobName=") {
+			if strings.HasPrefix(field, "AllocTRES=") || strings.HasPrefix(field, "TresPerNode=") || strings.HasPrefix(field, "JobName=") {
 				fmt.Println("    scontrol:", field)
 			}
 		}

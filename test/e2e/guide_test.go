@@ -80,9 +80,9 @@ func TestComposition(t *testing.T) {
 		t.Fatalf("%d jobs: %+v", len(jobs), jobs)
 	}
 	want := map[string][]string{
-		"Pipeline":   {"cpu=1,", "mem=400M"},
-		"Statistics": {"cpu=2,", "mem=300M"},
-		"Model":      {"cpu=1,", "mem=512M", "gres/gpu=1"},
+		"Pipeline":   {" NumCPUs=1 ", "mem=400M,"},
+		"Statistics": {" NumCPUs=2 ", "mem=300M,"},
+		"Model":      {" NumCPUs=1 ", "mem=512M,", " TresPerNode=gres/gpu:1 "},
 	}
 	for _, j := range jobs {
 		class := strings.Split(j.Name, "-")[2]
@@ -90,15 +90,14 @@ func TestComposition(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, tres, _ := strings.Cut(record, " AllocTRES=")
-		tres, _, _ = strings.Cut(tres, " ")
+		fields := " " + record + " "
 		for _, part := range want[class] {
-			if !strings.Contains(tres+",", part) {
-				t.Errorf("%s: %q is not in %s", class, part, tres)
+			if !strings.Contains(fields, part) {
+				t.Errorf("%s: %q is not in %s", class, part, record)
 			}
 		}
-		if gpu := strings.Contains(tres, "gpu"); gpu != (class == "Model") {
-			t.Errorf("%s: GPUs %v in %s", class, gpu, tres)
+		if gpu := strings.Contains(fields, "gres/gpu"); gpu != (class == "Model") {
+			t.Errorf("%s: GPUs %v in %s", class, gpu, record)
 		}
 	}
 	if out, err := shared.Python(ctx, shared.Token, "test/clients/composition.py", shared.Workspace+"/composition"); err != nil {
