@@ -130,7 +130,7 @@ class Replica:
             case "cancel" if self._deployed and self._deployed.service:
                 self._deployed.service.calls.cancel(str(message.get("call")).encode())
             case "peer_gone" if self._deployed and self._deployed.service:
-                self._spawn(self._deployed.service.peer_gone(str(message.get("peer"))))
+                self._deployed.service.peer_gone(str(message.get("peer")))
             case "drain":
                 self._spawn(self._drain(message.get("timeout_s")))
             case "stop":

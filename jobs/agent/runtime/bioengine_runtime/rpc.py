@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import inspect
+import logging
 from typing import Any, Awaitable, Callable
 
 from . import frames
@@ -91,6 +92,8 @@ def build(connection: Connection, client_id: str, base_url: str) -> Any:
     }
     if "logger" in inspect.signature(RPC.__init__).parameters:
         options["logger"] = None
+    else:  # these warn of timers they clear twice themselves
+        logging.getLogger("RPC").setLevel(logging.ERROR)
     rpc = RPC(connection, **options)
     # RPC hides every unhandled error of the loop, the author's too.
     asyncio.get_running_loop().set_exception_handler(_unhandled)

@@ -31,6 +31,7 @@ class RpcService:
         self._connection = rpc.Connection(hypha["workspace"], hypha.get("manager_id", ""), self._emit)
         self._rpc = rpc.build(self._connection, hypha["client_id"], hypha.get("public_base_url", ""))
         self._sweep = self._start_sweep()
+        self._background: asyncio.Task | None = None
 
     def _start_sweep(self) -> asyncio.Task | None:
         """RPC forgets idle returned functions by itself only when it talks to a manager."""
@@ -195,12 +196,22 @@ class RpcService:
 
     # --- departures
 
-    async def peer_gone(self, peer: str) -> None:
-        """Forget a caller that has left: its calls, callbacks and returned functions."""
+    def peer_gone(self, peer: str) -> None:
+        """Forget a caller that has left: its calls, callbacks and returned functions.
+
+        All at once: the next frame may be of a new client with the same address.
+        """
         self.calls.cancel_peer(peer)
         forget = getattr(self._rpc, "_handle_client_disconnected", None)
-        if forget is not None:
-            await forget(peer)
+        if forget is None:
+            return
+        forgetting = forget(peer)
+        try:
+            forgetting.send(None)
+        except StopIteration:
+            return
+        forgetting.close()  # a version that waits for something; what it did may be done again
+        self._background = self._loop.create_task(forget(peer))
 
     def close(self, reason: str) -> None:
         """Fail the replica's own pending calls and stop working."""

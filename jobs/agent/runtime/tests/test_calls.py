@@ -9,7 +9,7 @@ import msgpack
 import numpy as np
 
 from agent import ADDRESS
-from bioengine_runtime import frames, wire
+from bioengine_runtime import frames, rpc, wire
 from case import RuntimeCase
 
 APP = """
@@ -103,7 +103,8 @@ class Calls(RuntimeCase):
         self.assertEqual(await service.add(1, b=4), 5)
         self.assertEqual(await service.add(a=1), 3)
         self.assertEqual(await service.inherited(), "base")
-        with self.assertRaisesRegex(Exception, "TypeError: Missing required argument: 'a'"):
+        modern = tuple(map(int, rpc.version().split("."))) >= (0, 21, 29)
+        with self.assertRaisesRegex(Exception, "TypeError: Missing required argument: 'a'" if modern else "TypeError: "):
             await service.add()
         with self.assertRaisesRegex(Exception, "TypeError: "):
             await service.add(1, c=2)
