@@ -15,6 +15,8 @@ const (
 	transferRate   = 1 << 20          // bytes/s that a larger one must reach
 	maxErrorBody   = 500              // bytes of a server's complaint that are passed on
 	maxIdlePerHost = 8
+
+	transfersAtOnce = 4 // files of one call
 )
 
 // newTransfer makes the client for presigned URLs. It is of its own: a proxy

@@ -12,6 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bioengine-hpc/bioengine-hpc/hypha"
 	"github.com/bioengine-hpc/bioengine-hpc/manifest"
@@ -99,24 +102,38 @@ func (s *source) manifest(ctx context.Context, rules manifest.Rules) ([]byte, *m
 		s.resolved = record.newest()
 	}
 	text, app, invalid := parseRecord(record.manifest, rules)
-	written, err := s.manifestFile(ctx)
+	if invalid == nil {
+		return s.preferFile(ctx, text, app, rules)
+	}
+	written, err := s.findManifest(ctx)
 	switch {
-	case err != nil && invalid != nil:
+	case err != nil:
 		return nil, nil, err
-	case written == nil && invalid != nil && len(record.manifest) == 0:
+	case written != nil:
+		app, err := manifest.ParseManifest(written, manifestName, rules)
+		return written, app, err
+	case len(record.manifest) == 0:
 		return nil, nil, valueError("Manifest not found in artifact %s.", s.id)
-	case written == nil:
-		return text, app, invalid
+	}
+	return nil, nil, invalid
+}
+
+// preferFile takes the artifact's manifest.yaml instead of a record that says
+// the same: problems can then be told with their lines.
+func (s *source) preferFile(ctx context.Context, text []byte, app *manifest.Application, rules manifest.Rules) ([]byte, *manifest.Application, error) {
+	written, err := s.download(ctx, manifestName, maxManifest)
+	if err != nil {
+		return text, app, nil // there is none of that name; the record suffices
 	}
 	fromFile, err := manifest.ParseManifest(written, manifestName, rules)
-	if invalid == nil && (err != nil || !sameManifest(app, fromFile)) {
+	if err != nil || !sameManifest(app, fromFile) {
 		return text, app, nil // the record was changed since
 	}
-	return written, fromFile, err
+	return written, fromFile, nil
 }
 
 // sameManifest says whether record and file hold the same, but for what the
-// upload adds. The file is preferred then: problems are told with its lines.
+// upload adds.
 func sameManifest(record, file *manifest.Application) bool {
 	fields := maps.Clone(record.Raw)
 	if _, ok := file.Raw[createdBy]; !ok {
@@ -137,8 +154,8 @@ func parseRecord(fields map[string]any, rules manifest.Rules) ([]byte, *manifest
 	return text, app, err
 }
 
-// manifestFile looks manifest.yaml up without regard to case; nil without one.
-func (s *source) manifestFile(ctx context.Context) ([]byte, error) {
+// findManifest looks manifest.yaml up without regard to case; nil without one.
+func (s *source) findManifest(ctx context.Context) ([]byte, error) {
 	value, err := s.am.Call(ctx, "list_files", keywords("artifact_id", s.id, "version", s.version, "limit", listPage))
 	if err != nil {
 		return nil, remoteError(err)
@@ -156,26 +173,34 @@ func (s *source) manifestFile(ctx context.Context) ([]byte, error) {
 // deployments fetches the files that the manifest lists. One that does not
 // exist is left out: the reader then says which entry of the manifest lacks it.
 func (s *source) deployments(ctx context.Context, app *manifest.Application) (map[string][]byte, error) {
+	wanted := map[string]bool{}
+	for _, d := range app.Deployments {
+		wanted[d.FileName()] = true
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(transfersAtOnce)
+	var mu sync.Mutex // guards the following variables
 	files := map[string][]byte{}
 	total := 0
-	for _, d := range app.Deployments {
-		name := d.FileName()
-		if _, ok := files[name]; ok {
-			continue
-		}
-		data, err := s.file(ctx, name)
-		if isMissing(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if total += len(data); total > maxSources {
-			return nil, valueError("The deployment files of '%s' are larger than %d MiB together.", s.id, maxSources>>20)
-		}
-		files[name] = data
+	for name := range wanted {
+		group.Go(func() error {
+			data, err := s.file(ctx, name)
+			if isMissing(err) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			files[name] = data
+			if total += len(data); total > maxSources {
+				return valueError("The deployment files of '%s' are larger than %d MiB together.", s.id, maxSources>>20)
+			}
+			return nil
+		})
 	}
-	return files, nil
+	return files, group.Wait()
 }
 
 func (s *source) file(ctx context.Context, name string) ([]byte, error) {

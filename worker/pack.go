@@ -3,6 +3,8 @@ package worker
 import (
 	"bytes"
 	"fmt"
+	"math"
+	"reflect"
 	"strings"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -23,9 +25,34 @@ func pack(v any) ([]byte, error) {
 // unpack gives int64 (uint64 above its range), float64, string, []byte, []any
 // and map[string]any only.
 func unpack(b []byte) (any, error) {
-	d := msgpack.NewDecoder(bytes.NewReader(b))
-	d.UseLooseInterfaceDecoding(true)
-	return d.DecodeInterface()
+	v, err := msgpack.NewDecoder(bytes.NewReader(b)).DecodeInterface()
+	return widen(v), err
+}
+
+// widen makes one kind of integer and one of float, within containers too.
+func widen(v any) any {
+	switch n := reflect.ValueOf(v); n.Kind() {
+	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return n.Int()
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		if n.Uint() <= math.MaxInt64 {
+			return int64(n.Uint())
+		}
+		return n.Uint()
+	case reflect.Float32:
+		return n.Float()
+	}
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = widen(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = widen(v[key])
+		}
+	}
+	return v
 }
 
 func unpackMap(b []byte) (map[string]any, error) {

@@ -16,10 +16,8 @@ import (
 	"github.com/bioengine-hpc/bioengine-hpc/manifest"
 )
 
-const (
-	uploadsAtOnce = 4
-	createdBy     = "created_by" // added to the manifest of an upload
-)
+// createdBy is the field that an upload adds to the manifest.
+const createdBy = "created_by"
 
 // saveApplication uploads an application into the worker's workspace
 // (contract 1.4, 2.3). Uploads run one at a time: each holds all its files in
@@ -165,7 +163,7 @@ func (u *uploader) create(ctx context.Context) error {
 // artifact stays staged and the committed version as it was.
 func (u *uploader) put(ctx context.Context, files []file) error {
 	var g errgroup.Group
-	g.SetLimit(uploadsAtOnce)
+	g.SetLimit(transfersAtOnce)
 	var mu sync.Mutex
 	var failures []string
 	for _, f := range files {

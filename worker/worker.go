@@ -148,6 +148,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	defer client.Close()
 	defer w.ready.Store(false)
+	if err := w.checkWorkspace(client.Info().Workspace); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	w.begin(ctx, group)
 	defer w.transfer.client.CloseIdleConnections()
@@ -164,6 +167,19 @@ func (w *Worker) abandon() {
 	for _, a := range w.apps {
 		a.stop()
 	}
+}
+
+// checkWorkspace refuses to take the applications of one workspace to another:
+// their callers would not find them.
+func (w *Worker) checkWorkspace(workspace string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range w.order {
+		if of := w.apps[id].current().record.Workspace; of != workspace {
+			return valueError("The stored application '%s' belongs to workspace '%s', but the worker is in '%s'. Use another state directory, or a token for that workspace.", id, of, workspace)
+		}
+	}
+	return nil
 }
 
 // begin starts the recovered applications; later ones start themselves.

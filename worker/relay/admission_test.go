@@ -250,3 +250,26 @@ func TestNoReplica(t *testing.T) {
 		})
 	})
 }
+
+func TestSetMaxOngoing(t *testing.T) {
+	bubble(t, func(c *Config) { c.MaxOngoing = 1 }, func(g *rig) {
+		w := g.add("r1x1", 5)
+		for i := range 4 {
+			g.call(alice, fmt.Sprint(i))
+		}
+		g.relay.SetMaxOngoing(3)
+		pass(0)
+		if got := len(w.calls()); got != 3 {
+			t.Errorf("%d calls run with 3 slots", got)
+		}
+		g.relay.SetMaxOngoing(0) // at least 1
+		g.reply("r1x1", alice, "0")
+		g.reply("r1x1", alice, "1")
+		if got := len(w.calls()); got != 3 {
+			t.Errorf("%d calls ran although the slots shrank to 1", got)
+		}
+		g.reply("r1x1", alice, "2")
+		g.reply("r1x1", alice, "3")
+		g.empty()
+	})
+}

@@ -47,7 +47,8 @@ func (r *Relay) FromReplica(ctx context.Context, m *link.Message) {
 	case want == callback:
 		r.callBack(ctx, m.Replica, h, extra)
 	case want == service:
-		r.refuseReplica(m.Replica, h, errOutwardDenied, dropOutward)
+		r.counters.drop(dropOutward)
+		r.refuseReplica(m.Replica, h, errOutwardDenied)
 	default:
 		r.counters.drop(dropMalformed)
 	}
@@ -197,11 +198,15 @@ func (r *Relay) callBack(ctx context.Context, tag string, h hypha.Header, extra 
 		return
 	}
 	if !known {
-		r.refuseReplica(tag, h, errNoSession(hypha.Header{From: r.client, Method: h.Method}), dropStranger)
+		r.counters.drop(dropStranger)
+		r.refuseReplica(tag, h, errNoSession(hypha.Header{From: r.client, Method: h.Method}))
 		return
 	}
+	// While Hypha is away the frame waits; not for ever, since the link's own end waits for this call.
+	ctx, cancel := context.WithTimeout(ctx, callbackWait+time.Duration(extra.Len())*time.Second/callbackRate)
+	defer cancel()
 	if err := r.send(ctx, h, extra); err != nil {
-		r.refuseReplica(tag, h, answerError(err), dropUnsent)
+		r.refuseReplica(tag, h, errCallbackLost)
 	}
 }
 

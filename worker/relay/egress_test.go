@@ -285,3 +285,22 @@ func TestLargeMessages(t *testing.T) {
 		})
 	})
 }
+
+func TestCallback(t *testing.T) {
+	t.Run("does_not_wait_for_ever_while_hypha_is_away", func(t *testing.T) {
+		bubble(t, nil, func(g *rig) {
+			w := g.add("r1x1", 1)
+			g.call(alice, "s1")
+			g.up.gate = make(chan struct{})
+			start := time.Now()
+			g.emit("r1x1", hypha.Header{Type: "method", To: alice, Method: "s1.x7", Session: "r1x1-abc"})
+			if took := time.Since(start); took < callbackWait || took > callbackWait+time.Second {
+				t.Errorf("waited %s", took)
+			}
+			h, extra := w.header(t, 1)
+			if h.Method != "r1x1-abc.reject" || !bytes.Contains(extra, []byte(errCallbackLost.Error())) {
+				t.Errorf("replica got %+v %q", h, extra)
+			}
+		})
+	})
+}

@@ -27,6 +27,7 @@ var (
 	errBadUser       = hypha.Errorf("PermissionError", "Invalid user information in context")
 	errBusySessions  = hypha.Errorf("RuntimeError", "too many open calls of objects that live in the application")
 	errBusyReplica   = hypha.Errorf("RuntimeError", "too much is waiting to be sent to this replica; try again in a moment")
+	errCallbackLost  = hypha.Errorf("ConnectionError", "the callback could not be sent to the caller")
 	errOutwardDenied = hypha.Errorf("PermissionError",
 		"applications cannot call other services through their caller's connection; connect with HYPHA_TOKEN instead")
 )
@@ -46,10 +47,12 @@ func (r *Relay) errNotBegun(to hypha.Header) error {
 	return hypha.Errorf("RuntimeError", "Application '%s' was stopped before this call began. %s", r.app, expired(to))
 }
 
-func errNoMember(to hypha.Header) error { return hypha.Errorf("KeyError", "%s", expired(to)) }
+// The texts of these two are fixed (replica link 5): no class in front.
+
+func errNoMember(to hypha.Header) error { return &hypha.RemoteError{Message: expired(to)} }
 
 func errNoSession(to hypha.Header) error {
-	return hypha.Errorf("KeyError", "Session not found: %s:%s", to.From, to.Method)
+	return &hypha.RemoteError{Message: fmt.Sprintf("Session not found: %s:%s", to.From, to.Method)}
 }
 
 func expired(to hypha.Header) string {

@@ -46,6 +46,10 @@ const (
 	roundPause    = time.Second
 	// silentHold is how long a call without a session holds its slot: nobody will say when it ends.
 	silentHold = time.Second
+	// callbackWait and callbackRate (bytes/s) bound how long a replica's callback is being sent, Hypha's absence included.
+	// The replica itself gives up after 30 s without a heartbeat.
+	callbackWait = 30 * time.Second
+	callbackRate = 1 << 20
 	// headBytes is how much of a large message from a replica is read to find its header, which is below 1 KiB as a rule.
 	headBytes = 64 << 10
 )

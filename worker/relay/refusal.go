@@ -9,10 +9,9 @@ import (
 	"github.com/bioengine-hpc/bioengine-hpc/hypha"
 )
 
-// refuseReplica drops a replica's call of somebody and answers it in that somebody's name, so that the application gets
-// an error and not a time-out.
-func (r *Relay) refuseReplica(tag string, h hypha.Header, err error, why dropReason) {
-	r.counters.drop(why)
+// refuseReplica answers a replica's call of somebody in that somebody's name when it is not sent, so that the
+// application gets an error and not a time-out.
+func (r *Relay) refuseReplica(tag string, h hypha.Header, err error) {
 	r.log.Debug("call of a replica refused", zap.String("replica", tag), zap.String("to", h.To),
 		zap.String("method", h.Method), zap.Error(err))
 	if !ownSession(tag, h.Session) {

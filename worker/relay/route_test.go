@@ -129,10 +129,10 @@ func TestRoute(t *testing.T) {
 			g.route(frame(alice, "nonsense.f", "s4", nil))
 			g.route(frame(alice, "r9x9-gone.resolve", "", nil))
 			for session, want := range map[string]string{
-				"s1": "KeyError: Session not found: " + alice + ":r9x9-gone.f",
-				"s2": "KeyError: Session not found: " + alice + ":services._rintf_r9x9-gone.f",
-				"s3": "KeyError: Method expired or not found: " + alice + ":services.other.f",
-				"s4": "KeyError: Session not found: " + alice + ":nonsense.f",
+				"s1": "Session not found: " + alice + ":r9x9-gone.f",
+				"s2": "Session not found: " + alice + ":services._rintf_r9x9-gone.f",
+				"s3": "Method expired or not found: " + alice + ":services.other.f",
+				"s4": "Session not found: " + alice + ":nonsense.f",
 			} {
 				if got := g.errorOf(session); got != want {
 					t.Errorf("%s: %q, want %q", session, got, want)
