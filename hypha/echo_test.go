@@ -103,3 +103,5 @@ func big(_ context.Context, r *Request) (any, error) {
 	}
 	return data, nil
 }
+
+func echoArgument(_ context.Context, args []any, _ map[string]any) (any, error) { return args[0], nil }

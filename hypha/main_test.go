@@ -129,16 +129,32 @@ func (p *peer) stop() {
 	_ = p.cmd.Wait()
 }
 
-// runScript runs a script to its end; it must succeed.
+// runScript runs a Python script to its end; it must succeed.
 func runScript(t testing.TB, h *bed.Hypha, user, script string, args ...string) {
 	t.Helper()
-	p := startPython(t, h, user, script, args...)
-	text, err := io.ReadAll(p.out)
+	startPython(t, h, user, script, args...).succeed()
+}
+
+// runNode runs a script with Node and the JavaScript hypha-rpc to its end; it must succeed.
+func runNode(t testing.TB, h *bed.Hypha, user, script string, args ...string) {
+	t.Helper()
+	dir, err := bed.NodeDir(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("NODE_PATH", filepath.Join(dir, "node_modules"))
+	startPeer(t, h, user, append([]string{"node", filepath.Join("testdata", script)}, args...)).succeed()
+}
+
+// succeed waits for the end of a script that needs no input.
+func (p *peer) succeed() {
+	p.t.Helper()
+	text, err := io.ReadAll(p.out)
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	if err := p.cmd.Wait(); err != nil {
-		t.Fatalf("%s %v: %v\n%s", script, args, err, text)
+		p.t.Fatalf("%v: %v\n%s", p.cmd.Args, err, text)
 	}
 }
 

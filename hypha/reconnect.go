@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,8 +17,7 @@ func (c *Client) run(conn *connection) {
 	wait := newBackoff(c.timing.backoff)
 	for conn != nil {
 		c.tell(true, nil)
-		cause := c.hold(conn)
-		c.release(conn, cause)
+		c.hold(conn)
 		if c.ctx.Err() == nil {
 			conn = c.reopen(wait, wait.lost(time.Since(conn.opened)))
 		} else {
@@ -29,33 +29,30 @@ func (c *Client) run(conn *connection) {
 	c.chunks.close()
 }
 
-// hold returns when the connection is down, and takes it down when the client ends.
-func (c *Client) hold(conn *connection) error {
-	watch := make(chan struct{})
-	go func() {
-		defer close(watch)
-		c.watch(conn)
-	}()
+// hold returns when the connection is down and cleaned up after, and takes it down when the client ends.
+func (c *Client) hold(conn *connection) {
+	var watch sync.WaitGroup
+	watch.Go(func() { c.watch(conn) })
 	select {
 	case <-conn.down:
 	case <-c.ctx.Done():
 		conn.fail(context.Cause(c.ctx))
 	}
-	<-watch
-	return conn.cause
+	c.release(conn)
+	watch.Wait()
 }
 
 // release cleans up after a lost connection. The server has told our callers and callees that we are gone, so calls
 // in both directions are over.
-func (c *Client) release(conn *connection, cause error) {
+func (c *Client) release(conn *connection) {
 	c.setReady(nil)
-	conn.finish()
 	c.sessions.failAll(conn.lost())
+	conn.finish()
 	c.chunks.dropAll()
-	if !errors.Is(cause, ErrClosed) {
-		c.log.Info("hypha connection lost", zap.Error(cause))
+	if !errors.Is(conn.cause, ErrClosed) {
+		c.log.Info("hypha connection lost", zap.Error(conn.cause))
 	}
-	c.tell(false, cause)
+	c.tell(false, conn.cause)
 }
 
 func (c *Client) tell(connected bool, err error) {
