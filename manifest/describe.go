@@ -95,6 +95,10 @@ func (d *describer) describeClass(out *Deployment, definition python.Definition)
 // describeUndecorated refuses a class that nothing can have made a deployment;
 // unknown decorators get the benefit of the doubt.
 func (d *describer) describeUndecorated(out *Deployment, definition python.Definition) {
+	if definition.Doubt != "" {
+		out.Options = unreadable(out.Place, definition.Doubt)
+		return
+	}
 	if len(definition.Decorators) > 0 {
 		decorator := definition.Decorators[0]
 		why := fmt.Sprintf("the class is made by the decorator `%s` (%s)", clip(decorator.Text), d.place(decorator.Line))

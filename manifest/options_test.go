@@ -172,13 +172,16 @@ func TestDescribe_classes_that_cannot_be_deployments(t *testing.T) {
 
 func TestDescribe_unknown_makers_get_the_benefit_of_the_doubt(t *testing.T) {
 	cases := map[string]string{
-		"imported":  "from other import Main\n",
-		"star":      "from other import *\n",
-		"decorator": "@something\nclass Main: pass\n",
-		"factory":   "Main = make()\n",
-		"loop":      "for Main in classes: pass\n",
-		"twice":     "if x:\n    class Main: pass\nelse:\n    class Main: pass\n",
-		"options":   "@serve.deployment\nclass A: pass\nMain = A.options(num_replicas=2)\n",
+		"imported":   "from other import Main\n",
+		"star":       "from other import *\n",
+		"decorator":  "@something\nclass Main: pass\n",
+		"factory":    "Main = make()\n",
+		"loop":       "for Main in classes: pass\n",
+		"globals":    "class Main: pass\nglobals()['Main'] = serve.deployment(Main)\n",
+		"executed":   "exec(text)\n",
+		"star_later": "class Main: pass\nfrom other import *\n",
+		"twice":      "if x:\n    class Main: pass\nelse:\n    class Main: pass\n",
+		"options":    "@serve.deployment\nclass A: pass\nMain = A.options(num_replicas=2)\n",
 	}
 	for name, text := range cases {
 		t.Run(name, func(t *testing.T) {

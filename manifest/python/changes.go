@@ -98,11 +98,19 @@ func (m *Module) changeByCall(n *node, inFunction bool) {
 		return
 	}
 	name := m.text(callee)
+	if bendsNames(name) && !inFunction && m.dynamic == 0 {
+		m.dynamic = m.line(n)
+	}
 	bindings := m.bindings[name]
 	own := len(bindings) > 0 && bindings[0].kind == bindFunction && !inFunction
 	if name == "setattr" || own {
 		m.changeAll(arguments, change{how: "is given to " + name + "()"})
 	}
+}
+
+// bendsNames lists the builtins through which a module can bind any name.
+func bendsNames(builtin string) bool {
+	return builtin == "globals" || builtin == "vars" || builtin == "locals" || builtin == "exec" || builtin == "eval"
 }
 
 func (m *Module) changeRoot(n *node, how string) {

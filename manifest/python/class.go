@@ -126,10 +126,11 @@ func (m *Module) addMember(out map[string]member, n *node) bool {
 		}
 		return m.addFunction(out, n.child("definition"), decorators)
 	case "expression_statement":
+		known := true
 		for _, c := range n.children {
-			m.addAssigned(out, c)
+			known = m.addExpression(out, c) && known
 		}
-		return true
+		return known
 	case "if_statement", "for_statement", "while_statement", "try_statement", "with_statement", "match_statement",
 		"import_statement", "import_from_statement", "delete_statement":
 		return false
@@ -149,10 +150,22 @@ func (m *Module) addFunction(out map[string]member, n *node, decorators []Decora
 	return true
 }
 
-func (m *Module) addAssigned(out map[string]member, n *node) {
+// addExpression reads one expression of a class body; a docstring and plain
+// annotations define nothing, NAME = value is a member.
+func (m *Module) addExpression(out map[string]member, n *node) bool {
+	switch n.kind {
+	case "string", "concatenated_string", "ellipsis", ";":
+		return true
+	case "assignment":
+	default:
+		return false
+	}
 	left, value := n.child("left"), n.child("right")
-	if n.kind != "assignment" || left == nil || value == nil || left.kind != "identifier" {
-		return
+	if left == nil || left.kind != "identifier" {
+		return false
+	}
+	if value == nil {
+		return true
 	}
 	added := member{opaque: value.kind == "identifier" || value.kind == "attribute"}
 	if value.kind == "call" {
@@ -160,6 +173,7 @@ func (m *Module) addAssigned(out map[string]member, n *node) {
 		added.opaque = added.callee == ""
 	}
 	out[m.text(left)] = added
+	return true
 }
 
 // Methods returns the methods of a class and its bases that carry a decorator

@@ -17,6 +17,7 @@ type Definition struct {
 	Decorators []Decorator // FormClass, the outermost first
 	Call       *Call       // FormCall
 	Why        string      // FormOpaque: the cause with its place
+	Doubt      string      // any form: why another object may take the name later, or ""
 
 	class *node
 }
@@ -44,14 +45,12 @@ type Call struct {
 func (m *Module) Lookup(name string) (d Definition, ok bool) {
 	bindings := m.bindings[name]
 	if len(bindings) == 0 {
-		if len(m.stars) == 0 {
-			return Definition{}, false
-		}
-		line := m.stars[len(m.stars)-1].line
-		return Definition{Name: name, Form: FormOpaque, Line: line, Why: "it may come from the star import (" + m.cite(line) + ")"}, true
+		line, why := m.hidden(0)
+		return Definition{Name: name, Form: FormOpaque, Line: line, Why: why}, why != ""
 	}
 	last := bindings[len(bindings)-1]
 	d = Definition{Name: name, Line: last.line}
+	_, d.Doubt = m.hidden(last.line)
 	switch {
 	case len(bindings) > 1 && last.within != "":
 		d.Form, d.Why = FormOpaque, "`"+name+"` is bound more than once ("+m.cite(bindings[0].line)+", "+m.cite(last.line)+")"
@@ -67,6 +66,20 @@ func (m *Module) Lookup(name string) (d Definition, ok bool) {
 		d.Form, d.Why = FormOpaque, "`"+name+"` is not made by a class statement ("+m.cite(last.line)+")"
 	}
 	return d, true
+}
+
+// hidden finds what may bind any name below a line without being seen: a star
+// import, or exec and the like. Without any, why is "".
+func (m *Module) hidden(below int) (line int, why string) {
+	for _, s := range m.stars {
+		if s.line > below {
+			return s.line, "it may come from the star import (" + m.cite(s.line) + ")"
+		}
+	}
+	if m.dynamic > below {
+		return m.dynamic, "the file binds names as it runs (" + m.cite(m.dynamic) + ")"
+	}
+	return 0, ""
 }
 
 // LookupClass returns the only class statement for a name, whatever else binds

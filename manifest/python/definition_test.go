@@ -190,6 +190,9 @@ func TestMethods(t *testing.T) {
 		{"unknown_base", "class A(Base):\n    @sm\n    def b(self): pass", "b unknown"},
 		{"set_later", "class A:\n    pass\nsetattr(A, 'b', sm(f))", "unknown"},
 		{"set_later_as_attribute", "class A:\n    pass\nA.b = sm(f)", "unknown"},
+		{"documented", "class A:\n    \"\"\"Doc.\"\"\"\n    size: int\n    limit: int = 3\n    @sm\n    def b(self): pass", "b known"},
+		{"set_by_name", "class A:\n    locals()['b'] = sm(f)", "unknown"},
+		{"set_by_call", "class A:\n    fill(vars())", "unknown"},
 		{"conditional", "class A:\n    if x:\n        @sm\n        def b(self): pass", "unknown"},
 	}
 	wanted := func(name string) bool { return name == "hypha_rpc.utils.schema.schema_method" }

@@ -17,6 +17,7 @@ type Module struct {
 	mutated   map[string]change // names whose object is changed in place
 	aliases   map[string]string // B = A: a change of B changes A
 	stars     []star            // every "from x import *"
+	dynamic   int               // line of a call through which any name may be bound, or 0
 	postponed bool              // from __future__ import annotations
 
 	records   []string // see TreatAsRecord

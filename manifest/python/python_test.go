@@ -53,6 +53,8 @@ func TestParse(t *testing.T) {
 		{"names_the_extra_bracket", "X = 1)\n", CodeSyntax, "unmatched ')'", 1},
 		{"names_a_broken_line", "X = 1\nclass A\n    pass\n", CodeSyntax, "invalid syntax", 2},
 		{"names_a_broken_definition", "import os\n\ndef f(:\n    pass\n", CodeSyntax, "invalid syntax", 3},
+		{"names_a_line_inside_a_method", "class A:\n    def f(self):\n        if x == 3\n        return 1\n    def g(self):\n        pass\n", CodeSyntax, "near \"if x == 3\"", 3},
+		{"names_a_missing_name", "class A:\n    def f(self):\n        for in x:\n            pass\n", CodeSyntax, "'identifier' expected", 3},
 		{"names_an_unclosed_string", "X = 'abc\nY = 2\n", CodeSyntax, "invalid syntax", 1},
 	}
 	for _, c := range cases {
