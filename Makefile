@@ -48,7 +48,10 @@ test-full: lint ## `test` and what takes longer
 bench: build ## the figures of docs/benchmarks.md
 	./scripts/bench.sh
 
+docs: ## write the help texts into docs/cli.md
+	go test ./cmd/bioengine-hpc -run TestCommandPage -update
+
 clean: ## remove what was built in the checkout
 	rm -rf bin dist
 
-.PHONY: help build race dist demo demo-slurm lint test test-unit test-full bench clean
+.PHONY: help build race dist demo demo-slurm lint test test-unit test-full bench docs clean
