@@ -27,10 +27,12 @@ type config struct {
 }
 
 type hyphaConfig struct {
-	ServerURL string `yaml:"server_url"`
-	Workspace string `yaml:"workspace"`
-	ClientID  string `yaml:"client_id"`
-	TokenFile string `yaml:"token_file"`
+	ServerURL    string `yaml:"server_url"`
+	Workspace    string `yaml:"workspace"`
+	ClientID     string `yaml:"client_id"`
+	TokenFile    string `yaml:"token_file"`
+	MessageRate  int    `yaml:"message_rate"`  // per second and connection; the server cuts those above its own limit
+	MessageBurst int    `yaml:"message_burst"` // on top of the rate, after a pause
 }
 
 type workerConfig struct {
@@ -123,7 +125,7 @@ const maxConfigFile = 1 << 20 // bytes
 func defaultConfig() config {
 	home, _ := os.UserHomeDir() // without HOME, paths must be given
 	return config{
-		Hypha:  hyphaConfig{ServerURL: "https://hypha.aicell.io", ClientID: "bioengine-hpc"},
+		Hypha:  hyphaConfig{ServerURL: "https://hypha.aicell.io", ClientID: "bioengine-hpc", MessageRate: 190, MessageBurst: 1800},
 		Worker: workerConfig{Name: "BioEngine Worker", WorkspaceDir: filepath.Join(home, ".bioengine"), StateDir: filepath.Join(home, ".bioengine", "hpc")},
 		Jobs: jobsConfig{
 			Backend: "sbatch", Apptainer: "apptainer", Listen: "0.0.0.0:0",

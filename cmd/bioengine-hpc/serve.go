@@ -153,6 +153,9 @@ func (c *config) resolve() error {
 	if c.Jobs.Backend != "sbatch" && c.Jobs.Backend != "local" {
 		return &usageError{Sentence: fmt.Sprintf("there is no back end %q", c.Jobs.Backend), Hint: "jobs.backend is sbatch or local"}
 	}
+	if c.Hypha.MessageRate < 1 || c.Hypha.MessageBurst < 1 {
+		return &usageError{Sentence: "hypha.message_rate and hypha.message_burst must be at least 1", Hint: "leave them out unless your Hypha server allows more than 200 messages per second"}
+	}
 	if c.Jobs.Agent == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -264,6 +267,7 @@ func (c config) worker(token func(context.Context) (string, error), log *zap.Log
 		Hypha: hypha.Config{
 			ServerURL: c.Hypha.ServerURL, Workspace: c.Hypha.Workspace, ClientID: c.Hypha.ClientID,
 			Token: token, Logger: log.Named("hypha"),
+			Limits: hypha.Limits{MessagesPerSecond: float64(c.Hypha.MessageRate), MessageBurst: c.Hypha.MessageBurst},
 		},
 		Name: c.Worker.Name, Mode: mode, Admins: c.Worker.AdminUsers, AppsDir: c.appsDir(),
 		LocalArtifacts: os.Getenv("BIOENGINE_LOCAL_ARTIFACT_PATH"),
