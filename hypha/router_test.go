@@ -18,6 +18,8 @@ type mirror struct {
 	t      testing.TB
 	client *Client
 	wait   sync.WaitGroup
+	// forgetful mirrors keep nothing of what came, for benchmarks.
+	forgetful bool
 
 	mu      sync.Mutex // guards the following fields
 	frames  []Frame    // all that came, released ones without payload
@@ -55,14 +57,9 @@ func (m *mirror) answer(f Frame) error {
 	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	if f.Extra.Reader != nil {
-		m.spooled++
+	if !m.forgetful {
+		m.remember(f, extra)
 	}
-	m.frames = append(m.frames, f)
-	m.extras = append(m.extras, slices.Clone(extra))
-	m.mu.Unlock()
-	m.came <- f.Header.Method
 	if f.Header.Session == "" {
 		return nil
 	}
@@ -73,6 +70,17 @@ func (m *mirror) answer(f Frame) error {
 		return m.client.Send(m.client.ctx, answer, Payload{Data: body})
 	}
 	return m.client.Send(m.client.ctx, answer, Payload{Reader: io.MultiReader(bytes.NewReader(body)), Size: int64(len(body))})
+}
+
+func (m *mirror) remember(f Frame, extra []byte) {
+	m.mu.Lock()
+	if f.Extra.Reader != nil {
+		m.spooled++
+	}
+	m.frames = append(m.frames, f)
+	m.extras = append(m.extras, slices.Clone(extra))
+	m.mu.Unlock()
+	m.came <- f.Header.Method
 }
 
 // firstArgument is the packed first element of args, nil's if there is none.
