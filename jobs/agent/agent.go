@@ -108,7 +108,10 @@ func (a *Agent) run(ctx context.Context) error {
 	a.work = work
 	lost := make(chan error, 1)
 	var keeping sync.WaitGroup
-	keeping.Go(func() { lost <- keeper{a.connect, a.config.Orphan, a.log}.run(work) })
+	keeping.Go(func() {
+		lost <- keeper{a.connect, a.config.Orphan, a.log}.run(work)
+		a.uplink.over.give()
+	})
 	err := a.untilEnd(ctx, lost)
 	a.log.Info("the job ends", zap.NamedError("because", err))
 	a.stopReplicas()

@@ -126,10 +126,10 @@ func (r *replica) notStarted(err error) {
 // exited tells how the child has ended; when nobody said why before, that too.
 func (r *replica) exited(child *child) {
 	code, signal := child.status()
-	lines := r.output.lastLines()
+	lines, lastErr := r.output.lastLines()
 	r.log.Info("Python has ended", zap.Int("code", code), zap.String("signal", signal))
 	if r.starting() && !r.left.given() {
-		r.failed(r.step(), endedEarly(code, signal, lines), "")
+		r.failed(r.step(), endedEarly(code, signal, lastErr), "")
 	}
 	r.uplink.change(func() []link.Control {
 		event := r.event(link.Control{Event: link.EventExited, Code: code, Signal: signal, Lines: lines, Hint: hint(signal)})

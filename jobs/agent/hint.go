@@ -40,14 +40,14 @@ func hint(text string) string {
 }
 
 // endedEarly is the error of a child that ended before it was ready and did not say why.
-func endedEarly(code int, signal string, lines []string) string {
+func endedEarly(code int, signal string, lastErr string) string {
 	how := fmt.Sprintf("exit code %d", code)
 	if signal != "" {
 		how = "signal: " + signal
 	}
 	text := "PythonEnded: Python ended before the deployment was ready (" + how + ")"
-	if len(lines) > 0 {
-		text += ": " + strings.TrimSpace(lines[len(lines)-1])
+	if lastErr != "" {
+		text += ": " + strings.TrimSpace(lastErr)
 	}
 	return text
 }

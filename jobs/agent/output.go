@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type output struct {
 	bytes   int
 	dropped int
 	last    []string
+	lastErr string // the last line of stderr that is not empty
 	closing bool
 	wake    chan struct{} // capacity 1: something has changed
 }
@@ -72,7 +74,11 @@ func (o *output) add(r link.LogRecord) {
 	if len(o.last) == lastCount {
 		o.last = slices.Delete(o.last, 0, 1)
 	}
-	o.last = append(o.last, r.Text[:min(len(r.Text), lastLine)])
+	text := r.Text[:min(len(r.Text), lastLine)]
+	o.last = append(o.last, text)
+	if r.Stream == link.Stderr && strings.TrimSpace(text) != "" {
+		o.lastErr = text
+	}
 	o.changed()
 }
 
@@ -83,11 +89,11 @@ func (o *output) changed() {
 	}
 }
 
-// lastLines returns the lines that the child printed last.
-func (o *output) lastLines() []string {
+// lastLines returns the lines that the child printed last, and the last one of stderr.
+func (o *output) lastLines() (lines []string, lastErr string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.Clone(o.last)
+	return slices.Clone(o.last), o.lastErr
 }
 
 // take returns the bytes of the oldest lines, at most about outputBatch.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/bioengine-hpc/bioengine-hpc/jobs/link"
@@ -14,6 +15,8 @@ const maxEvents = 256
 // uplink is the link to the controller as replicas see it: there, or not there at the moment. Its lock also guards the
 // state of the replicas, so that a greeting and the events after it fit together.
 type uplink struct {
+	over signal // there will be no link any more
+
 	mu     sync.Mutex // guards the following fields
 	conn   *link.Conn
 	up     chan struct{} // closed while there is a link
@@ -26,9 +29,11 @@ type event struct {
 	sent    chan<- struct{}
 }
 
-func newUplink() *uplink { return &uplink{up: make(chan struct{})} }
+func newUplink() *uplink { return &uplink{over: newSignal(), up: make(chan struct{})} }
 
-// get returns the link, and waits for one while there is none.
+var errNoController = errors.New("there is no controller any more")
+
+// get returns the link, and waits for one while there is none and may be one.
 func (u *uplink) get(ctx context.Context) (*link.Conn, error) {
 	for {
 		u.mu.Lock()
@@ -39,6 +44,8 @@ func (u *uplink) get(ctx context.Context) (*link.Conn, error) {
 		}
 		select {
 		case <-up:
+		case <-u.over.c:
+			return nil, errNoController
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
