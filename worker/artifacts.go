@@ -75,6 +75,18 @@ func (a artifact) newest() string {
 	return name
 }
 
+// addressesOf reads the answer about several files: path -> presigned URL.
+func addressesOf(value any) map[string]string {
+	addresses := map[string]string{}
+	fields, _ := value.(map[string]any)
+	for name, address := range fields {
+		if text, ok := address.(string); ok {
+			addresses[name] = text
+		}
+	}
+	return addresses
+}
+
 // keywords makes keyword arguments of name and value pairs; empty strings are
 // left out.
 func keywords(pairs ...any) hypha.Kwargs {

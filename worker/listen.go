@@ -53,6 +53,9 @@ func (w *Worker) Removed(id string) {
 		delete(w.apps, id)
 		w.order = slices.DeleteFunc(w.order, func(other string) bool { return other == id })
 		a.bury()
+		if w.group == nil {
+			a.stop() // run would have
+		}
 	}
 	close(w.removal)
 	w.removal = make(chan struct{})

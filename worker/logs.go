@@ -14,12 +14,29 @@ import (
 // readLogs asks for the logs of an application by deployment and replica.
 func (w *Worker) readLogs(ctx context.Context, id string, q statusQuery) logs {
 	found, err := w.replicas.Logs(ctx, id, q.tail, q.previous)
-	return logs{byDeployment: found, err: err}
+	return logs{byDeployment: found, err: err, room: q.room}
 }
+
+// maxLogBytes bounds the log lines of one answer: Hypha carries 256 MiB.
+const maxLogBytes = 32 << 20
 
 type logs struct {
 	byDeployment map[string]map[string]jobs.Log
 	err          error
+	room         *int
+}
+
+// fit takes the newest lines that the answer has room for, and says when
+// older ones are left out.
+func (l logs) fit(lines []string) []string {
+	for i := len(lines) - 1; i >= 0; i-- {
+		if *l.room -= len(lines[i]); *l.room < 0 {
+			*l.room = 0
+			note := fmt.Sprintf("(%d older lines are left out: ask for fewer lines or applications)", i+1)
+			return append([]string{note}, validText(lines[i+1:])...)
+		}
+	}
+	return validText(list(lines))
 }
 
 // of are one deployment's logs: living replicas first, then the dead, newest
@@ -44,21 +61,20 @@ func (l logs) of(d jobs.DeploymentStatus) any {
 	})
 	shown := ordered{}
 	for _, id := range ids {
-		shown = append(shown, entry{id, shownLog(found[id])})
+		shown = append(shown, entry{id, l.one(found[id])})
 	}
 	return shown
 }
 
-func shownLog(l jobs.Log) map[string]any {
+func (l logs) one(log jobs.Log) map[string]any {
 	shown := map[string]any{
-		"creation_timestamp": nil, "timezone": nil,
-		"stdout": validText(list(l.Stdout)), "stderr": validText(list(l.Stderr)),
+		"creation_timestamp": nil, "timezone": nil, "stdout": l.fit(log.Stdout), "stderr": l.fit(log.Stderr),
 	}
-	if !l.Created.IsZero() {
-		shown["creation_timestamp"] = epoch(l.Created)
+	if !log.Created.IsZero() {
+		shown["creation_timestamp"] = epoch(log.Created)
 	}
-	if l.Timezone != "" {
-		shown["timezone"] = l.Timezone
+	if log.Timezone != "" {
+		shown["timezone"] = log.Timezone
 	}
 	return shown
 }
@@ -73,7 +89,7 @@ func (v view) deployments(l logs) ordered {
 			{"message", strings.ToValidUTF8(d.Message, "\uFFFD")},
 			{"replica_states", nonZero(d.ReplicaStates)},
 			{"replicas", replicaList(d.Replicas)},
-			{"resource_usage", map[string]any{"num_cpus": d.CPUs, "num_gpus": d.GPUs, "memory": d.MemoryBytes}},
+			{"resource_usage", map[string]any{"num_cpus": whole(d.CPUs), "num_gpus": whole(d.GPUs), "memory": whole(d.MemoryBytes)}},
 			{"logs", l.of(d)},
 		}})
 	}

@@ -115,7 +115,7 @@ func (w *Worker) nextRemoval() <-chan struct{} {
 func (w *Worker) deploy(ctx context.Context, req request, who identity) (string, error) {
 	var err error
 	if req.id == "" {
-		if req.id, err = generateID(w.taken); err != nil {
+		if req.id, err = generateID(func(id string) bool { return w.taken(ctx, id) }); err != nil {
 			return "", err
 		}
 	}
@@ -144,11 +144,11 @@ func (w *Worker) deploy(ctx context.Context, req request, who identity) (string,
 }
 
 // taken says whether an application or its removal still uses an id.
-func (w *Worker) taken(id string) bool {
+func (w *Worker) taken(ctx context.Context, id string) bool {
 	if w.find(id) != nil {
 		return true
 	}
-	_, err := w.replicas.Status(context.Background(), id)
+	_, err := w.replicas.Status(ctx, id)
 	return !errors.Is(err, jobs.ErrUnknown)
 }
 

@@ -28,6 +28,7 @@ var statusKeys = []string{
 type statusQuery struct {
 	ids            []string // nil: all
 	tail, previous int
+	room           *int // bytes of log lines that the answer still has room for
 }
 
 // getApplicationStatus answers in the two shapes of contract 0.1 #1 and #2:
@@ -75,6 +76,8 @@ func parseStatus(r *hypha.Request) (q statusQuery, err error) {
 	if q.tail, err = countArg(r, "logs_tail", defaultTail); err != nil {
 		return q, err
 	}
+	room := maxLogBytes
+	q.room = &room
 	q.previous, err = countArg(r, "n_previous_replica", 0)
 	return q, err
 }
@@ -148,7 +151,7 @@ func (w *Worker) statusOf(ctx context.Context, id string, q statusQuery) (ordere
 		{"application_env_vars", v.env},
 		{"gpu_enabled", !v.settings.disableGPU},
 		{"application_resources", map[string]any{
-			"num_cpus": v.record.Resources.CPUs, "num_gpus": v.record.Resources.GPUs, "memory": v.record.Resources.MemoryBytes,
+			"num_cpus": whole(v.record.Resources.CPUs), "num_gpus": whole(v.record.Resources.GPUs), "memory": whole(v.record.Resources.MemoryBytes),
 		}},
 		{"authorized_users", v.record.Access.shown()},
 		{"available_methods", v.methods()},
@@ -180,6 +183,14 @@ func untracked(id string, deleting bool) ordered {
 
 func deletingMessage(id string) string {
 	return fmt.Sprintf("Application '%s' is being stopped.", id)
+}
+
+// whole is an integer where there is no fraction, as the author wrote it.
+func whole(f float64) any {
+	if i := int64(f); float64(i) == f {
+		return i
+	}
+	return f
 }
 
 // list is never null on the wire.

@@ -147,7 +147,6 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	defer w.ready.Store(false)
 	if err := w.checkWorkspace(client.Info().Workspace); err != nil {
 		return err
 	}
@@ -207,6 +206,8 @@ func (w *Worker) start(a *application) {
 
 // serve registers the worker's service and waits for the end.
 func (w *Worker) serve(ctx context.Context, client *hypha.Client) error {
+	defer client.Close() // waits for handlers, which may start applications, while the group still waits for us
+	defer w.ready.Store(false)
 	if am, err := w.artifacts(ctx); err != nil {
 		w.log.Warn("the artifact manager cannot be reached; applications cannot be saved or run until it can", zap.Error(err))
 	} else if _, err := ensureCollection(ctx, am, client.Info().Workspace); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -268,10 +269,21 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
+// local writes an application where the development override looks for it.
+func (s *site) local(t *testing.T, name, manifest, source string) {
+	t.Helper()
+	dir := filepath.Join(s.worker.cfg.LocalArtifacts, name)
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "manifest.yaml"), []byte(manifest), 0o600),
+		os.WriteFile(filepath.Join(dir, "main.py"), []byte(source), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRefusedDeploymentLeavesNothing(t *testing.T) {
 	s := newSite(t)
+	s.worker.cfg.LocalArtifacts = t.TempDir()
 	worker := s.service(t, s.client(t, s.token), "bioengine-worker")
-	save(t, worker, demoManifest, demoSource)
+	s.local(t, "demo", demoManifest, demoSource)
 	for name, c := range map[string]struct{ manifest, source, text string }{
 		"broken":  {demoManifest, "class Main(:\n", "main.py:1"},
 		"missing": {strings.Replace(demoManifest, "main:Main", "main:Other", 1), demoSource, "ValueError: Other not found in ws-user-" + s.user + "/missing"},
@@ -280,7 +292,7 @@ func TestRefusedDeploymentLeavesNothing(t *testing.T) {
 		"nesting": {demoManifest, "x = " + strings.Repeat("(", 100_000), "ValueError: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			save(t, worker, strings.Replace(c.manifest, "id: demo", "id: "+name, 1), c.source)
+			s.local(t, name, c.manifest, c.source)
 			refused(t, worker, c.text, "run_application", name, hypha.Kwargs{"application_id": name})
 		})
 	}

@@ -121,7 +121,9 @@ func (r *Relay) takeAnswer(tag, session string, h hypha.Header, whole bool) *cal
 
 // openIn is the call that a peer has open in a replica under a session; nil when there is none, or it is being answered.
 func (r *Relay) openIn(tag, peer, session string) *call {
-	c := r.open[callKey(peer, session)]
+	var space [192]byte // a key of usual length needs no allocation
+	key := append(append(append(space[:0], peer...), 0), session...)
+	c := r.open[string(key)]
 	if c == nil || c.state != callSent || c.replica.tag != tag {
 		return nil
 	}

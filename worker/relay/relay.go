@@ -17,7 +17,7 @@ import (
 // Policy says who may call which method of the application.
 type Policy interface {
 	// Allow returns nil, or the error that the caller reads (a *hypha.Error of class PermissionError). It is called on
-	// the Hypha connection's read loop and must not block.
+	// the Hypha connection's read loop and must not block, nor change the user, which is shared.
 	Allow(user hypha.User, method string) error
 }
 
@@ -59,8 +59,8 @@ type Config struct {
 	Log     *zap.Logger
 }
 
-// Relay carries the frames of one application. Its methods may be called from any goroutine and none but Run and
-// FromReplica blocks.
+// Relay carries the frames of one application. Its methods may be called from any goroutine; Run, FromReplica and Close
+// block, the others do not.
 type Relay struct {
 	app, client string
 	policy      Policy
@@ -68,6 +68,7 @@ type Relay struct {
 	limits      Limits
 	log         *zap.Logger
 	counters    counters
+	users       users
 	held        atomic.Int64  // bytes of payloads in memory, in line or in outboxes
 	ready       chan struct{} // closed once the following two are set, by Run
 	up          Upstream

@@ -49,12 +49,9 @@ func (r *Relay) toApplication(f hypha.Frame, member string) {
 
 // authorise asks the policy, with the user that the server wrote into the header.
 func (r *Relay) authorise(h hypha.Header, member string) error {
-	if len(h.User) == 0 {
-		return errNoUser
-	}
-	user, err := hypha.ParseUser(h.User)
-	if err != nil || user.ID == "" {
-		return errBadUser
+	user, err := r.users.of(h)
+	if err != nil {
+		return err
 	}
 	return r.policy.Allow(user, member)
 }
