@@ -48,6 +48,7 @@ type Site struct {
 	controller *exec.Cmd
 	exited     chan struct{}
 	exitErr    error
+	logBegins  int64 // length of the log when the controller was launched
 }
 
 const workerUser = "alice"
@@ -210,13 +211,17 @@ func (s *Site) LaunchController() error {
 		return err
 	}
 	defer log.Close()
+	info, err := log.Stat()
+	if err != nil {
+		return err
+	}
 	cmd := s.Command(context.Background(), s.Home("bin/bioengine-hpc"), "serve", "--config", s.Home("config.yaml"))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	exited := make(chan struct{})
-	s.controller, s.exited = cmd, exited
+	s.controller, s.exited, s.logBegins = cmd, exited, info.Size()
 	go func() {
 		err := cmd.Wait()
 		s.mu.Lock()
@@ -227,16 +232,27 @@ func (s *Site) LaunchController() error {
 	return nil
 }
 
+// StartLog is what the controller has printed since it was launched last.
+func (s *Site) StartLog() ([]byte, error) {
+	log, err := os.ReadFile(s.ControllerLog())
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return log[min(s.logBegins, int64(len(log))):], nil
+}
+
 // AwaitController waits until the controller's log says that it serves.
 func (s *Site) AwaitController(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		log, err := os.ReadFile(s.ControllerLog())
+		log, err := s.StartLog()
 		if err != nil {
 			return err
 		}
-		if i := bytes.LastIndex(log, []byte("starting the controller")); i >= 0 && bytes.Contains(log[i:], []byte(`:bioengine-worker"}`)) {
+		if bytes.Contains(log, []byte(`:bioengine-worker"}`)) {
 			return nil
 		}
 		select {
