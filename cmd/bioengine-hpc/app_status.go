@@ -141,14 +141,15 @@ func (s appStatus) replicas() string {
 	return strings.Join(parts, ", ")
 }
 
-// why joins the messages of the application and its deployments.
+// why joins the messages of the application and its deployments, each said once:
+// the application's often repeats theirs.
 func (s appStatus) why() string {
 	var parts []string
 	if s.Message != "" {
 		parts = append(parts, s.Message)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Deployments)) {
-		if m := s.Deployments[name].Message; m != "" {
+		if m := s.Deployments[name].Message; m != "" && !strings.Contains(s.Message, m) {
 			parts = append(parts, name+": "+m)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -98,7 +99,8 @@ func printPlan(out io.Writer, plan jobs.Plan) error {
 			if flag == "" {
 				flag = "(not set)"
 			}
-			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", v.Name, flag, v.Origin, v.Note)
+			row := strings.Join([]string{"  " + v.Name, flag, v.Origin, v.Note}, "\t")
+			fmt.Fprintln(t, strings.TrimRight(row, "\t"))
 		}
 		if err := t.Flush(); err != nil {
 			return err
