@@ -57,7 +57,7 @@ func newEcho(b *testing.B, replicas int) *echo {
 		b.Fatal(err)
 	}
 	e := &echo{relay: r, template: workFrame(alice, "s"), done: make(chan struct{}, 1000)}
-	for i := range 4096 {
+	for i := range 1 << 18 { // many, since a session that is open must not come again
 		e.sessions = append(e.sessions, fmt.Sprintf("session-%016d", i))
 	}
 	serve(b, "relay", func(ctx context.Context) error { return r.Run(ctx, (*echoUpstream)(e)) })
