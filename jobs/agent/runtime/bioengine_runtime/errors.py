@@ -23,16 +23,20 @@ def _machinery() -> tuple[str, ...]:
 
 
 class Formatter:
-    """Formats exceptions, leaving out the frames that are not the author's."""
+    """Formats exceptions, leaving out the frames that are not the author's.
+
+    Files of the application appear under their names in it, not with the folder
+    they happen to lie in here.
+    """
 
     def __init__(self) -> None:
         self._hidden = _machinery()
+        self.folder = ""  # of the application's files, with a trailing separator
 
     def text(self, err: BaseException) -> str:
         """The traceback of `err`, or only its last line when no frame is the author's."""
         whole = traceback.TracebackException.from_exception(err)
-        seen: set[int] = set()
-        self._clean(whole, seen)
+        self._clean(whole, set())
         if not whole.stack and whole.__cause__ is None and whole.__context__ is None:
             return "".join(whole.format_exception_only()).strip()
         return "".join(whole.format()).strip()
@@ -41,10 +45,24 @@ class Formatter:
         if part is None or id(part) in seen:
             return
         seen.add(id(part))
-        kept = [f for f in part.stack if not f.filename.startswith(self._hidden)]
+        kept = [self._named(f) for f in part.stack if not f.filename.startswith(self._hidden)]
         part.stack = traceback.StackSummary.from_list(kept)
+        if isinstance(getattr(part, "filename", None), str):  # of a syntax error
+            part.filename = self._name(part.filename)
         self._clean(part.__cause__, seen)
         self._clean(part.__context__, seen)
+
+    def _named(self, frame: traceback.FrameSummary) -> traceback.FrameSummary:
+        name = self._name(frame.filename)
+        if name == frame.filename:
+            return frame
+        return traceback.FrameSummary(
+            name, frame.lineno, frame.name, lookup_line=False, line=frame.line,
+            end_lineno=frame.end_lineno, colno=frame.colno, end_colno=frame.end_colno,
+        )
+
+    def _name(self, filename: str) -> str:
+        return filename.removeprefix(self.folder) if self.folder else filename
 
 
 def summary(err: BaseException) -> str:

@@ -15,9 +15,10 @@ _TEST_FAILED = "Deployment test failed - deployment is unhealthy"
 class Health:
     """Checks one instance; one check at a time."""
 
-    def __init__(self, instance: Any, invoker: Invoker, logger: logging.Logger):
-        self._instance, self._invoker, self._logger = instance, invoker, logger
-        self._format = errors.Formatter().text
+    def __init__(self, instance: Any, invoker: Invoker, logger: logging.Logger,
+                 format: Callable[[BaseException], str]):
+        self._instance, self._invoker = instance, invoker
+        self._logger, self._format = logger, format
         self._lock = asyncio.Lock()
         self._test: asyncio.Task | None = None
         self._failure: BaseException | None = None

@@ -40,6 +40,8 @@ class Lifecycle:
     def __init__(self, start: control.Start, channel: Channel, caller: HandleCaller, invoker: Invoker):
         self._start, self._channel = start, channel
         self._caller, self._invoker = caller, invoker
+        self._formatter = errors.Formatter()
+        self._logger = logs.configure(start.options.log_level)
         self.sources: Sources | None = None
         self._class: type | None = None
         self._names: list[str] = []
@@ -70,19 +72,19 @@ class Lifecycle:
         await self._channel.written(self._channel.control(message))
 
     async def _fail(self, name: str, err: BaseException) -> None:
-        text = errors.Formatter().text(err)
+        text = self._formatter.text(err)
         self._logger.error("%s failed:\n%s", name, text)
         await self._report(control.failed(name, err, text))
 
     async def _import(self) -> None:
         start = self._start
-        self._logger = logs.configure(start.options.log_level)
         environment.apply(start.env, start.secrets, start.work_dir)
         install.install()
         if start.hypha:
             rpc.tag_ids(start.tag)
             await rpc.check(start.tag)
         self.sources = Sources(start.files)
+        self._formatter.folder = f"{self.sources.folder}/"
         module = self.sources.load(start.file, {**start.env, **start.secrets})
         artifact = start.env.get("HYPHA_ARTIFACT_ID", "")
         self._class = find_deployment(module, start.class_name, artifact).func_or_class
@@ -124,18 +126,18 @@ class Lifecycle:
             await self._invoker.call(initialise)
 
     async def _check_health(self) -> None:
-        self._health = Health(self._instance, self._invoker, self._logger)
+        self._health = Health(self._instance, self._invoker, self._logger, self._formatter.text)
         await self._health.check()
 
     async def _deployed(self) -> Deployed:
         start, service, description = self._start, None, (b"", b"")
+        log, format = self._logger.warning, self._formatter.text
         if start.hypha:
-            log = self._logger.warning
-            service = RpcService(start.tag, start.hypha, self._channel, self._invoker, log)
+            service = RpcService(start.tag, start.hypha, self._channel, self._invoker, log, format)
             service.add(self._instance, self._names)
             description = await service.describe()
         limit = start.options.max_ongoing
-        server = HandleServer(self._instance, self._health, self._invoker, self._channel, limit)
+        server = HandleServer(self._instance, self._health, self._invoker, self._channel, limit, format)
         ready = control.ready(*description, self._names, rpc.version())
         return Deployed(self._instance, self._health, server, service, ready)
 

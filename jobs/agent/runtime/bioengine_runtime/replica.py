@@ -29,6 +29,7 @@ class Replica:
         self._started: asyncio.Future[control.Start] = self._loop.create_future()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._tasks: set[asyncio.Task] = set()
+        self._stopped = asyncio.Event()
         self._deployed: Deployed | None = None
 
     async def run(self) -> int:
@@ -54,12 +55,11 @@ class Replica:
                 lifecycle.sources.remove()
 
     async def _serve(self, deployed: Deployed, invoker: Invoker) -> int:
-        stopped = self._stopped = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, stopped.set)
+            self._loop.add_signal_handler(number, self._stopped.set)
         self._channel.control(deployed.ready)
         deployed.health.start_test()
-        await stopped.wait()
+        await self._stopped.wait()
         deployed.server.cancel_all()
         if deployed.service is not None:
             deployed.service.close("the replica is stopping")

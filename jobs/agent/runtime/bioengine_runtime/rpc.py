@@ -15,6 +15,7 @@ from typing import Any, Awaitable, Callable
 from . import frames
 
 NEVER_CHUNK = 2**30
+_PATIENCE_S = 30.0  # for an answer that takes a millisecond
 
 
 class Connection:
@@ -121,10 +122,10 @@ async def check(tag: str) -> None:
     rpc.add_service({"id": "probe", "config": {"visibility": "public"}, "probe": probe})
     connection.deliver(_probe_frame(failed.set_result))
     try:
-        data = await asyncio.wait_for(sent.get(), 5)
+        data = await asyncio.wait_for(sent.get(), _PATIENCE_S)
         session = _check_ids(tag, data)
         connection.deliver(_frame("check/peer", f"{session}.resolve", {"args": [None]}))
-        await asyncio.wait_for(failed, 5)
+        await asyncio.wait_for(failed, _PATIENCE_S)
     except asyncio.TimeoutError:
         raise _unsupported("it does not take messages as this runtime gives them") from None
 

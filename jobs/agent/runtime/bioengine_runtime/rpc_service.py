@@ -20,12 +20,12 @@ class RpcService:
     """The schema methods of one instance, served by RPC through the channel."""
 
     def __init__(self, tag: str, hypha: dict[str, Any], channel: Channel,
-                 invoker: invoke.Invoker, log: Callable[[str], None]):
+                 invoker: invoke.Invoker, log: Callable[[str], None],
+                 format: Callable[[BaseException], str]):
         self._tag, self._hypha, self._channel = tag, hypha, channel
-        self._invoker, self._log = invoker, log
+        self._invoker, self._log, self._format = invoker, log, format
         self._loop = asyncio.get_running_loop()
         self._address = f"{hypha['workspace']}/{hypha['client_id']}"
-        self._format = errors.Formatter().text
         self._captures: dict[tuple[str, str], asyncio.Future] = {}
         self.calls = Calls(self._loop, self._beat, self._abandon)
         self._connection = rpc.Connection(hypha["workspace"], hypha.get("manager_id", ""), self._emit)

@@ -7,7 +7,7 @@ import contextvars
 import json
 from typing import Any, Callable
 
-from . import errors, pickling, wire
+from . import pickling, wire
 from .channel import Channel
 from .health import Health
 from .invoke import Invoker
@@ -20,10 +20,10 @@ class HandleServer:
     """Runs calls on one instance, at most `max_ongoing` at a time; the rest wait in order."""
 
     def __init__(self, instance: Any, health: Health, invoker: Invoker, channel: Channel,
-                 max_ongoing: int):
+                 max_ongoing: int, format: Callable[[BaseException], str]):
         self._instance, self._health = instance, health
         self._invoker, self._channel = invoker, channel
-        self._format = errors.Formatter().text
+        self._format = format
         self._slots = asyncio.Semaphore(max_ongoing)
         self._limit = max_ongoing + _MAX_WAITING
         self._tasks: dict[int, asyncio.Task] = {}

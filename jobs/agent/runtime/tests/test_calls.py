@@ -142,6 +142,7 @@ class Calls(RuntimeCase):
                 await call()
             text = str(caught.exception)
             self.assertEqual(text.strip().splitlines()[-1], last)
+            self.assertRegex(text, r'File "app.py", line \d+, in fail')
             for place in places:
                 self.assertIn(place, text)
             for ours in ("bioengine_runtime", "hypha_rpc", "concurrent/futures"):

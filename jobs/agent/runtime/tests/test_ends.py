@@ -7,7 +7,7 @@ import asyncio
 import msgpack
 
 from agent import ADDRESS, TIMEOUT
-from bioengine_runtime import frames, wire
+from bioengine_runtime import frames, rpc, wire
 from case import RuntimeCase
 
 APP = """
@@ -60,6 +60,18 @@ APP = """
             "Block a thread."
             time.sleep(seconds)
             return "blocked"
+
+        @schema_method
+        async def sessions(self) -> int:
+            "How many sessions RPC keeps."
+            import gc
+            from hypha_rpc.rpc import RPC
+            return max(r.get_session_stats()["total_sessions"] for r in gc.get_objects() if type(r) is RPC)
+
+        @schema_method
+        async def call(self, function: object = Field(..., description="f")) -> int:
+            "Call back."
+            return await function(1)
 
         @schema_method
         async def seen(self) -> list:
@@ -179,6 +191,21 @@ class Ends(RuntimeCase):
         self.assertEqual(await asyncio.gather(*others), ["slept"] * 200)
         self.assertEqual(await agent.next("health"), {"type": "health", "id": 4, "ok": True})
         self.assertEqual((len(self.caller.ends), len(set(self.caller.ends))), (201, 201))
+
+    async def test_calls_leave_no_sessions(self):
+        agent, service = await self.serve(APP)
+
+        async def use(times: int) -> int:
+            for _ in range(times):
+                await service.sleep(0)
+                await service.call(lambda x: x)
+                with self.assertRaises(Exception):
+                    await service.give_up()
+            return await service.sessions()
+
+        first, last = await use(5), await use(40)
+        if tuple(map(int, rpc.version().split("."))) >= (0, 20, 98):  # older ones leak by themselves
+            self.assertLessEqual(last, first)
 
     async def test_heartbeats_keep_a_long_call_alive(self):
         agent = await self.begin(APP)

@@ -107,13 +107,13 @@ class Failures(RuntimeCase):
 
     async def test_a_missing_module(self):
         await self.check("import nowhere_to_be_found", "import",
-                         "ModuleNotFoundError: No module named 'nowhere_to_be_found'", 'app.py", line 5', "import nowhere")
+                         "ModuleNotFoundError: No module named 'nowhere_to_be_found'", 'File "app.py", line 5', "import nowhere")
 
     async def test_a_syntax_error(self):
         message = await self.failed("def broken(:")
         self.assertEqual(message["step"], "import")
         self.assertRegex(message["error"], "SyntaxError: invalid syntax")
-        self.assertIn("def broken(:", message["traceback"])
+        self.assertIn('File "app.py", line 5\n    def broken(:', message["traceback"])
 
     async def test_a_missing_class(self):
         await self.check("class Other: pass", "import", "ValueError: App not found in ws-test/hello")
