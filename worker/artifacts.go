@@ -29,7 +29,6 @@ type artifact struct {
 	id, parent string
 	manifest   map[string]any
 	versions   []any
-	staged     bool
 }
 
 // readArtifact asks for one artifact; version "" is the newest.
@@ -51,7 +50,6 @@ func artifactOf(fields map[string]any) artifact {
 	a.parent, _ = fields["parent_id"].(string)
 	a.manifest, _ = fields["manifest"].(map[string]any)
 	a.versions, _ = fields["versions"].([]any)
-	a.staged = fields["staging"] != nil
 	return a
 }
 

@@ -123,7 +123,7 @@ func (u *uploader) stage(ctx context.Context) error {
 	old, err := readArtifact(ctx, u.am, u.id, "")
 	switch {
 	case err == nil && old.parent == u.parent && len(old.versions) > 0:
-		return u.edit(ctx, old)
+		return u.edit(ctx)
 	case err == nil: // elsewhere, or never committed: nothing of it is used
 		if _, err := u.am.Call(ctx, "delete", hypha.Kwargs{"artifact_id": u.id, "delete_files": true}); err != nil {
 			return fmt.Errorf("replace '%s': %w", u.id, err)
@@ -134,11 +134,11 @@ func (u *uploader) stage(ctx context.Context) error {
 	return u.create(ctx)
 }
 
-func (u *uploader) edit(ctx context.Context, old artifact) error {
-	if old.staged { // what an interrupted upload left would fail the commit
-		if _, err := u.am.Call(ctx, "discard", keywords("artifact_id", u.id)); err != nil {
-			return fmt.Errorf("discard an unfinished upload of '%s': %w", u.id, err)
-		}
+func (u *uploader) edit(ctx context.Context) error {
+	// What an interrupted upload left would fail the commit. As a rule there is nothing, which is an error too; whether
+	// there is, a record does not tell.
+	if _, err := u.am.Call(ctx, "discard", keywords("artifact_id", u.id)); err == nil {
+		u.log.Info("discarded an unfinished upload", zap.String("artifact", u.id))
 	}
 	_, err := u.am.Call(ctx, "edit", hypha.Kwargs{"artifact_id": u.id, "manifest": u.manifest, "type": "application", "stage": true})
 	if err != nil {
