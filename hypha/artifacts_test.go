@@ -14,6 +14,7 @@ import (
 )
 
 func TestArtifacts(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	c := mustConnect(t, account(t, h, "librarian"))
 	ctx := testContext(t)
@@ -120,6 +121,7 @@ func TestGenerateToken(t *testing.T) {
 
 // TestLogin plays the person and the login page, which report the token over HTTP.
 func TestLogin(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	want, err := h.Token("person")
 	if err != nil {

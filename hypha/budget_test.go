@@ -39,6 +39,7 @@ func TestBudget_lets_a_burst_pass_and_then_its_rate(t *testing.T) {
 
 // TestRate_limit_is_never_hit: a burst of calls far above the server's limit is slowed down, and nobody is cut off.
 func TestRate_limit_is_never_hit(t *testing.T) {
+	t.Parallel()
 	h := startOwnHypha(t, bed.HyphaConfig{Env: map[string]string{"HYPHA_WS_MSG_RATE_LIMIT": "200", "HYPHA_WS_MSG_BURST_LIMIT": "400"}})
 	config := func() Config {
 		config := account(t, h, "fast")

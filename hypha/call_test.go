@@ -24,6 +24,7 @@ func pythonProvider(t testing.TB, user string, args ...string) (p *peer, address
 }
 
 func TestCaller(t *testing.T) {
+	t.Parallel()
 	_, address := pythonProvider(t, "callee")
 	c := mustConnect(t, account(t, systems.Hypha(t), "caller"))
 	service, err := c.GetService(testContext(t), address+":py", GetServiceOptions{})
@@ -218,6 +219,7 @@ func callerForward(t *testing.T, _ *Client, s *RemoteService) {
 }
 
 func TestRemoteService_is_fetched_again_after_its_provider_restarted(t *testing.T) {
+	t.Parallel()
 	first, address := pythonProvider(t, "restarting")
 	c := mustConnect(t, account(t, systems.Hypha(t), "restarting"))
 	ctx := testContext(t)
@@ -237,6 +239,7 @@ func TestRemoteService_is_fetched_again_after_its_provider_restarted(t *testing.
 }
 
 func TestCall_fails_when_the_peer_leaves(t *testing.T) {
+	t.Parallel()
 	_, address := pythonProvider(t, "leaving")
 	c := mustConnect(t, account(t, systems.Hypha(t), "leaving"))
 	start := time.Now()

@@ -79,14 +79,14 @@ func startPython(t testing.TB, h *bed.Hypha, user, script string, args ...string
 	return startPeer(t, h, user, append([]string{python, filepath.Join("testdata", script)}, args...))
 }
 
-func startPeer(t testing.TB, h *bed.Hypha, user string, argv []string) *peer {
+func startPeer(t testing.TB, h *bed.Hypha, user string, argv []string, env ...string) *peer {
 	t.Helper()
 	token, err := h.Token(user)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(testContext(t), argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "NO_PROXY=*", "HYPHA_URL="+h.URL, "HYPHA_TOKEN="+token, "HYPHA_WORKSPACE=ws-user-"+user)
+	cmd.Env = append(append(os.Environ(), env...), "NO_PROXY=*", "HYPHA_URL="+h.URL, "HYPHA_TOKEN="+token, "HYPHA_WORKSPACE=ws-user-"+user)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -142,8 +142,8 @@ func runNode(t testing.TB, h *bed.Hypha, user, script string, args ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("NODE_PATH", filepath.Join(dir, "node_modules"))
-	startPeer(t, h, user, append([]string{"node", filepath.Join("testdata", script)}, args...)).succeed()
+	argv := append([]string{"node", filepath.Join("testdata", script)}, args...)
+	startPeer(t, h, user, argv, "NODE_PATH="+filepath.Join(dir, "node_modules")).succeed()
 }
 
 // succeed waits for the end of a script that needs no input.

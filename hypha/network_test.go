@@ -97,6 +97,7 @@ func (w *wire) cut() {
 
 // TestDead_server_is_noticed: the network swallows everything without closing anything.
 func TestDead_server_is_noticed(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	w := newWire(t, h)
 	told := newStates()
@@ -124,6 +125,7 @@ func TestDead_server_is_noticed(t *testing.T) {
 // TestNetwork_that_breaks_again_and_again: what was registered is there after each break, and the breaks are survived in
 // whatever state they find the client.
 func TestNetwork_that_breaks_again_and_again(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	w := newWire(t, h)
 	config := account(t, h, "shaky")
@@ -155,6 +157,7 @@ func TestNetwork_that_breaks_again_and_again(t *testing.T) {
 
 // TestSessions_do_not_leak: a thousand calls with callbacks leave nothing behind.
 func TestSessions_do_not_leak(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	provider, caller := mustConnect(t, account(t, h, "tidy")), mustConnect(t, account(t, h, "tidy"))
 	if err := provider.Register(testContext(t), echoService("echo")); err != nil {

@@ -75,6 +75,7 @@ func startOwnHypha(t testing.TB, config bed.HyphaConfig) *bed.Hypha {
 
 // TestReconnect crashes and stops a real server under a client with services, an open call and a returned function.
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	h := startOwnHypha(t, bed.HyphaConfig{})
 	told := newStates()
 	config := account(t, h, "phoenix")
@@ -143,6 +144,7 @@ func TestReconnect(t *testing.T) {
 
 // TestReconnect_of_an_anonymous_client_keeps_its_workspace: only the reconnection token can bring it back.
 func TestReconnect_of_an_anonymous_client_keeps_its_workspace(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	told := newStates()
 	c := mustConnect(t, Config{ServerURL: h.URL, OnState: told.tell, Logger: logger(t)})
@@ -166,6 +168,7 @@ func cut(c *Client) {
 }
 
 func TestReconnect_falls_back_to_the_token_when_the_reconnection_token_is_refused(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	told := newStates()
 	config := account(t, h, "fallback")
@@ -191,6 +194,7 @@ func TestReconnect_falls_back_to_the_token_when_the_reconnection_token_is_refuse
 // TestReconnect_after_a_duplicate: a newcomer with a live client's id is refused and wrecks that client at the server, which leaves
 // its socket open. The victim must notice and come back.
 func TestReconnect_after_a_duplicate(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	for name, notice := range map[string]func(*testing.T, *Client){
 		"noticed_by_calling": func(t *testing.T, c *Client) {
@@ -281,6 +285,7 @@ func TestConnect_classifies_refusals(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	config := account(t, h, "closing")
 	config.ClientID = "closing"

@@ -133,6 +133,7 @@ func mirrorClient(t *testing.T, config Config) (*Client, *mirror) {
 }
 
 func TestRouter(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	c, m := mirrorClient(t, account(t, h, "router"))
 	for _, scenario := range []string{"values", "numpy", "large"} {
@@ -243,6 +244,7 @@ func mustPack(t testing.TB, v any) []byte {
 }
 
 func TestOpaqueService_visibility(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	m := newMirror(t)
 	config := account(t, h, "closed")

@@ -13,6 +13,7 @@ import (
 
 // TestProvider runs every scenario of testdata/caller.py, with the real hypha-rpc, against a Go service.
 func TestProvider(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	c := mustConnect(t, account(t, h, "provider"))
 	if err := c.Register(testContext(t), echoService("echo")); err != nil {

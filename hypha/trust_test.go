@@ -13,6 +13,7 @@ import (
 // TestForged_identities_are_ignored: whatever a sender writes about itself into `main`, `extra` or a chunked message, the
 // handler sees what the server vouches for.
 func TestForged_identities_are_ignored(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	c := mustConnect(t, account(t, h, "trusting"))
 	ctx := testContext(t)
@@ -64,6 +65,7 @@ func TestForged_identities_are_ignored(t *testing.T) {
 
 // TestCallbacks_belong_to_one_peer: a function given to one peer is refused to all others.
 func TestCallbacks_belong_to_one_peer(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	c := mustConnect(t, account(t, h, "giver"))
 	ctx := testContext(t)
@@ -119,6 +121,7 @@ func (s *sessions) snapshot() map[string]string {
 
 // TestEvents_of_other_clients_are_ignored: nobody but the server can say that a peer has left.
 func TestEvents_of_other_clients_are_ignored(t *testing.T) {
+	t.Parallel()
 	h := systems.Hypha(t)
 	c := mustConnect(t, account(t, h, "calm"))
 	ctx := testContext(t)
