@@ -24,17 +24,26 @@ func (m *Manager) poll() {
 	})
 }
 
-// pollInterval is short while something changes.
+// pollInterval is short while something changes, and shorter for a moment
+// when a job is about to end: its agent has left.
 func (m *Manager) pollInterval() time.Duration {
-	for _, a := range m.apps {
-		for _, r := range a.replicas {
-			if !r.serving() || r.conn == nil {
-				return jitter(m.cfg.Times.PollBusy)
-			}
+	interval := m.cfg.Times.PollQuiet
+	for _, r := range m.byAlloc {
+		switch {
+		case r.phase == stopping && r.conn == nil && r.joined && time.Since(r.lostAt) < leavingTime:
+			return min(leavingPoll, m.cfg.Times.PollBusy)
+		case !r.serving() || r.conn == nil:
+			interval = m.cfg.Times.PollBusy
 		}
 	}
-	return jitter(m.cfg.Times.PollQuiet)
+	return jitter(interval)
 }
+
+// A job whose agent has left is over within seconds.
+const (
+	leavingTime = 10 * time.Second
+	leavingPoll = time.Second
+)
 
 // onPoll compares what the batch system says with what we know. begun is when
 // the call started: a job submitted later need not be in the answer.

@@ -42,7 +42,10 @@ class Main:
 // error with its place, and that nothing is left behind.
 func TestBadInput(t *testing.T) {
 	ctx := within(t, 8*time.Minute)
-	client := connect(t, ctx, shared.Token)
+	client, err := client()
+	if err != nil {
+		t.Fatal(err)
+	}
 	worker, err := client.GetService(ctx, shared.WorkerID, hypha.GetServiceOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -227,16 +230,6 @@ func TestLinkIsClosedToStrangers(t *testing.T) {
 	if err := call(ctx, "guarded", "greet", map[string]any{"name": "you"}, &answer); err != nil {
 		t.Errorf("the replica suffered: %v", err)
 	}
-}
-
-func connect(t *testing.T, ctx context.Context, token string) *hypha.Client {
-	t.Helper()
-	client, err := hypha.Connect(ctx, hypha.Config{ServerURL: shared.Hypha.URL, Token: func(context.Context) (string, error) { return token, nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return client
 }
 
 // nothingLeft holds that a refused application left no job, no record and no

@@ -13,10 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/bioengine-hpc/bioengine-hpc/hypha"
 	"github.com/bioengine-hpc/bioengine-hpc/test/bed"
 	"github.com/bioengine-hpc/bioengine-hpc/test/site"
 )
@@ -133,27 +135,47 @@ func jobsOf(t *testing.T, ctx context.Context, id string) []bed.Job {
 	return own
 }
 
+// client is a connection of the Go client as the worker's own user, shared by
+// the tests that call much; the Python and JavaScript clients have tests of
+// their own.
+var client = sync.OnceValues(func() (*hypha.Client, error) {
+	return hypha.Connect(context.Background(), hypha.Config{ServerURL: shared.Hypha.URL, Token: func(context.Context) (string, error) { return shared.Token, nil }})
+})
+
 // status is the whole status of one application.
 func status(t *testing.T, ctx context.Context, id string) map[string]any {
 	t.Helper()
-	var all map[string]map[string]any
-	if err := json.Unmarshal([]byte(cli(t, ctx, "app", "status", id, "--json")), &all); err != nil {
-		t.Fatal(err)
-	}
-	return all[id]
+	var s map[string]any
+	eventually(t, ctx, "the worker answers", func() bool {
+		s = nil
+		return callService(ctx, shared.WorkerID, "get_application_status", map[string]any{"application_ids": []string{id}}, &s) == nil
+	})
+	return s
 }
 
-// call calls a method with the Python client and decodes its answer.
+// call calls a method of an application and decodes its answer.
 func call(ctx context.Context, id, method string, args map[string]any, answer any) error {
-	b, err := json.Marshal(args)
+	return callService(ctx, shared.Workspace+"/"+id, method, args, answer)
+}
+
+func callService(ctx context.Context, service, method string, args map[string]any, answer any) error {
+	c, err := client()
 	if err != nil {
 		return err
 	}
-	out, err := shared.Python(ctx, shared.Token, "test/clients/call.py", shared.Workspace+"/"+id, method, string(b))
+	s, err := c.GetService(ctx, service, hypha.GetServiceOptions{})
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal([]byte(out), answer)
+	v, err := s.Call(ctx, method, hypha.Kwargs(args))
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, answer)
 }
 
 // eventually waits for something to hold.
