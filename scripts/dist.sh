@@ -22,7 +22,7 @@ for arch in "$@"; do
       exit 1
     fi
   done
-  cp LICENSE README.md "$out"
+  cp -r LICENSE README.md CHANGELOG.md docs examples "$out"
   tar -C dist --sort=name --owner=0 --group=0 --numeric-owner -czf "$out.tar.gz" "$(basename "$out")"
 done
 (cd dist && sha256sum -- *.tar.gz >SHA256SUMS && cat SHA256SUMS)
