@@ -45,7 +45,7 @@ func (r *Relay) compare(rep *replica, live []string, now time.Time) {
 // wants is not known: it takes a slot, and the replica's own heartbeats go through.
 func (r *Relay) adopt(rep *replica, key string, now time.Time) bool {
 	peer, session, ok := strings.Cut(key, "\x00")
-	if !ok || peer == "" || session == "" || len(key) > maxKey || len(r.open)+r.answers.len() >= r.limits.Answers {
+	if !ok || session == "" || !nameable(peer, session) || len(r.open)+r.answers.len() >= r.limits.Answers {
 		r.cancel(rep, key)
 		return false
 	}

@@ -17,7 +17,19 @@
 //
 // Around it: replicas.go takes in a new replica set, attach.go compares a replica's own list of open calls with ours,
 // departure.go forgets a caller that left, contacts.go knows which callers a replica may call back, memory.go which
-// calls ended lately.
+// calls ended lately, users.go who the callers are.
+//
+// # No call hangs
+//
+// An accepted call ends with its replica's answer, with an error of the relay, or with its caller. While it is open the
+// relay keeps its caller waiting with heartbeats, so every wait has an end:
+//
+//	for a slot              when a running call ends; the line is bounded, not the time (contract 4)
+//	for a replica, none     Limits.NoReplica (30 s), or at once while SetUnhealthy says why: RuntimeError
+//	being written           with the link; then ReplicaLost, or another replica if the first has not seen it
+//	running                 as long as the method: package jobs watches the health of replicas
+//	replica unreachable     until it is back, lost, or for Limits.Unreachable (10 min): ReplicaLost
+//	answer on its way       with the link or the Hypha connection: ReplicaLost
 //
 // One mutex guards all state and is held for table work only, never while sending. Three kinds of goroutines exist,
 // all owned by Run: one sends the relay's own answers, one heartbeats and deadlines, and each replica has one writer

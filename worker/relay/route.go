@@ -16,7 +16,7 @@ const maxKey = 1024
 func (r *Relay) Route(f hypha.Frame) {
 	r.counters.in.Add(1)
 	h := &f.Header
-	if h.Type != "method" || h.To != r.client || h.From == "" || len(h.From)+len(h.Session) > maxKey {
+	if h.Type != "method" || h.To != r.client || !nameable(h.From, h.Session) {
 		r.discard(f, dropForeign)
 		return
 	}
@@ -32,6 +32,12 @@ func (r *Relay) Route(f hypha.Frame) {
 	default:
 		r.toApplication(f, d.member)
 	}
+}
+
+// nameable tells whether a call's key names it and no other.
+func nameable(peer, session string) bool {
+	return peer != "" && len(peer)+len(session) < maxKey &&
+		strings.IndexByte(peer, 0) < 0 && strings.IndexByte(session, 0) < 0
 }
 
 // toApplication admits a call of the application if its caller may make it.

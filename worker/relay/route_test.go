@@ -153,6 +153,8 @@ func TestRoute(t *testing.T) {
 				func(h *hypha.Header) { h.Type = "event" },
 				func(h *hypha.Header) { h.From = "" },
 				func(h *hypha.Header) { h.Session = strings.Repeat("s", maxKey) },
+				func(h *hypha.Header) { h.From, h.Session = "ws-alice/notebook\x00s1", "t" },
+				func(h *hypha.Header) { h.Session = "s1\x00t" },
 			} {
 				released := false
 				f := workFrame(alice, "s1")
@@ -163,7 +165,7 @@ func TestRoute(t *testing.T) {
 					t.Errorf("payload of %+v not released", f.Header)
 				}
 			}
-			if g.dropped("foreign") != 5 || len(w.calls()) != 0 || len(g.up.answers()) != 0 {
+			if g.dropped("foreign") != 7 || len(w.calls()) != 0 || len(g.up.answers()) != 0 {
 				t.Errorf("not dropped: %+v", g.relay.Stats())
 			}
 		})
