@@ -335,28 +335,3 @@ func TestDeparture(t *testing.T) {
 		}
 	})
 }
-
-func TestClose(t *testing.T) {
-	bubble(t, func(c *Config) { c.MaxOngoing = 1 }, func(g *rig) {
-		g.add("r1x1", 1)
-		g.call(alice, "running")
-		g.call(alice, "waiting")
-		if err := g.relay.Close(g.t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if got := g.errorOf("running"); got != errStopped.Error() {
-			t.Errorf("running got %q", got)
-		}
-		want := "RuntimeError: Application 'demo' was stopped before this call began. " +
-			"Method expired or not found: " + alice + ":services.demo.work"
-		if got := g.errorOf("waiting"); got != want {
-			t.Errorf("waiting got %q", got)
-		}
-		g.call(alice, "later")
-		if got := g.errorOf("later"); got != want {
-			t.Errorf("later got %q", got)
-		}
-		g.publish() // has no effect any more
-		g.empty()
-	})
-}

@@ -216,7 +216,8 @@ type connection struct {
 	own    []ownAnswer
 	beats  []string
 	fail   error         // of Send
-	gate   chan struct{} // Send of small frames waits for it
+	gate   chan struct{} // Send waits for it
+	stuck  chan struct{} // Resolve and Reject wait for it
 }
 
 type sent struct {
@@ -258,14 +259,32 @@ func (c *connection) Send(ctx context.Context, h hypha.Header, p hypha.Payload) 
 	return s.err
 }
 
-func (c *connection) Resolve(_ context.Context, to hypha.Header, value any) error {
+func (c *connection) wait(ctx context.Context) error {
+	if c.stuck == nil {
+		return nil
+	}
+	select {
+	case <-c.stuck:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *connection) Resolve(ctx context.Context, to hypha.Header, value any) error {
+	if err := c.wait(ctx); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.own = append(c.own, ownAnswer{to: to.From, session: to.Session, value: value})
 	return nil
 }
 
-func (c *connection) Reject(_ context.Context, to hypha.Header, err error) error {
+func (c *connection) Reject(ctx context.Context, to hypha.Header, err error) error {
+	if err := c.wait(ctx); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.own = append(c.own, ownAnswer{to: to.From, session: to.Session, err: err})

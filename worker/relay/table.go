@@ -59,7 +59,9 @@ func (r *Relay) settle(c *call, now time.Time) bool {
 // that answer knows whether it got through after all, and ends the call.
 func (r *Relay) fail(c *call, err error, now time.Time) {
 	if c.state == callAnswering && c.abort != nil {
-		c.cause = err
+		if c.cause == nil {
+			c.cause = err
+		}
 		c.abort()
 		return
 	}
