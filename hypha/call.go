@@ -36,7 +36,7 @@ func (c *Client) managerCall(ctx context.Context, conn *connection, method strin
 
 // callOn makes one call over a connection; to says where and with which parent session.
 func (c *Client) callOn(ctx context.Context, conn *connection, to Header, args []any) (any, error) {
-	s := c.sessions.open(to.To, true)
+	s := c.sessions.open(to.To)
 	defer c.sessions.close(s.id)
 	extra, err := c.packCall(s, args)
 	if err != nil {

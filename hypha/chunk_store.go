@@ -76,7 +76,8 @@ func (s *chunkStore) apply(call, sender string, a chunkArgs, now time.Time) (*ch
 
 func (s *chunkStore) create(key chunkKey, old *chunkBuffer, overwrite bool, now time.Time) error {
 	if old != nil && !overwrite {
-		return Errorf("ValueError", "Message with the same key (%s) already exists in the cache store, please use overwrite=True or remove it first.", key.key)
+		return Errorf("ValueError", "Message with the same key (%s) already exists in the cache store, "+
+			"please use overwrite=True or remove it first.", key.key)
 	}
 	if old != nil {
 		s.drop(key, old)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,11 +25,11 @@ const (
 	builtinPrefix = "services.built-in."
 )
 
-// Send puts a frame on the wire; From is set to our address (and by the server). It reads p.Data, or p.Size bytes of p.Reader,
-// and returns when all is written, so that its slowness is back-pressure; nothing keeps p afterwards. Messages larger than
-// Limits.ChunkBytes go in chunks, whose receiver's call (Header.Parent) is kept alive meanwhile, and smaller ones may
-// overtake them. While disconnected, answers (resolve, reject, heartbeat) fail with ErrNotConnected at once: their callers have been told
-// that we are gone; other frames wait.
+// Send puts a frame on the wire; From is set to our address (and by the server), an empty Type to "method". It reads
+// p.Data, or p.Size bytes of p.Reader, and returns when all is written, so that its slowness is back-pressure; nothing
+// keeps p afterwards. Messages larger than Limits.ChunkBytes go in chunks, whose receiver's call (Header.Parent) is kept
+// alive meanwhile; later small ones may overtake them. While disconnected, answers (resolve, reject, heartbeat) fail with
+// ErrNotConnected at once, since their callers have been told that we are gone; other frames wait.
 func (c *Client) Send(ctx context.Context, h Header, p Payload) error {
 	conn, _ := c.live()
 	if conn == nil || conn.isDown() {
@@ -41,16 +42,12 @@ func (c *Client) Send(ctx context.Context, h Header, p Payload) error {
 		}
 	}
 	h.From = conn.info.Address()
+	setDefault(&h.Type, "method")
 	return c.sendOn(ctx, conn, h, p)
 }
 
 func isAnswer(method string) bool {
-	for _, suffix := range []string{".resolve", ".reject", ".heartbeat"} {
-		if len(method) > len(suffix) && method[len(method)-len(suffix):] == suffix {
-			return true
-		}
-	}
-	return false
+	return strings.HasSuffix(method, ".resolve") || strings.HasSuffix(method, ".reject") || strings.HasSuffix(method, ".heartbeat")
 }
 
 // sendOn sends a frame of any size over one connection.
@@ -156,7 +153,7 @@ func (u *upload) pieces(ctx context.Context, head []byte, p Payload) error {
 // no heartbeats, each of which would cost the receiver a message.
 func (u *upload) call(ctx context.Context, name string, args, data []byte) error {
 	c := u.client
-	s := c.sessions.open(u.to, true)
+	s := c.sessions.open(u.to)
 	defer c.sessions.close(s.id)
 	from := u.conn.info.Address()
 	h := Header{Type: "method", From: from, To: u.to, Session: s.id, Method: builtinPrefix + "message_cache." + name}

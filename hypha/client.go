@@ -97,6 +97,7 @@ func connect(ctx context.Context, config Config, timing timing) (*Client, error)
 	}
 	if err != nil {
 		c.cancel(err)
+		c.wait.Wait()
 		return nil, err
 	}
 	c.wait.Go(c.sweep)

@@ -17,9 +17,10 @@
 //	connection.go    one socket: reader and writer; keepalive.go its pings, budget.go its rate of messages
 //	dispatch.go      what an incoming frame is: reply, callback, built-in, own service, routed, event
 //	header.go        `main`; frame.go `extra`; pack.go and unpack.go msgpack itself
-//	call.go          calls out; sessions.go their replies and callbacks
+//	call.go          calls out; sessions.go their replies and callbacks; function.go functions of peers
 //	provider.go      calls in; bind.go their arguments; promise.go their answers
 //	registry.go      which services exist; register.go tells the server
-//	builtin.go       the built-in service; chunks_in.go its message_cache; chunks_out.go the other direction
+//	builtin.go       the built-in service
+//	chunks_in.go     its message_cache: messages in pieces, held by chunk_store.go; chunks_out.go the other direction
 //	router.go        frames passed through undecoded
 package hypha

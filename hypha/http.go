@@ -2,6 +2,7 @@ package hypha
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,8 +84,9 @@ func do(client *http.Client, request *http.Request) (*http.Response, error) {
 
 // bare takes the URL, with its secret query, out of an error.
 func bare(err error) error {
-	if u, ok := err.(*url.Error); ok { //nolint:errorlint // only the outermost names the URL
-		return u.Err
+	var named *url.Error
+	if errors.As(err, &named) {
+		return named.Err
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package hypha
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -165,9 +166,11 @@ func (c *Client) settle(ctx context.Context, in *inbound, value any, err error) 
 // packResult packs a value for a peer; functions in it live in a session that only the peer may use.
 func (c *Client) packResult(peer string, value any) ([]byte, *session, error) {
 	var held *session
-	e := encoder{export: func(f Callback) (map[string]any, error) {
+	e := encoder{export: func(f Callback) (_ map[string]any, err error) {
 		if held == nil {
-			held = c.sessions.open(peer, false)
+			if held, err = c.sessions.hold(peer); err != nil {
+				return nil, err
+			}
 		}
 		return c.export(held, f), nil
 	}}
@@ -175,9 +178,18 @@ func (c *Client) packResult(peer string, value any) ([]byte, *session, error) {
 		if held != nil {
 			c.sessions.close(held.id)
 		}
-		return nil, nil, Errorf("TypeError", "the result cannot be sent: %s", err)
+		return nil, nil, unsendable(err)
 	}
 	return e.b, held, nil
+}
+
+// unsendable keeps the class of errors that have one.
+func unsendable(err error) error {
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	return Errorf("TypeError", "the result cannot be sent: %s", err)
 }
 
 // export makes a callback reachable and returns its reference (hypha-protocol 3.1).
@@ -205,7 +217,9 @@ func (c *Client) runCallback(in *inbound, f Callback) {
 
 // callerOf reads who calls out of what the server vouches for.
 func callerOf(h Header) (Caller, error) {
-	raw := map[string]any{"type": h.Type, "from": h.From, "to": h.To, "method": h.Method, "ws": h.Workspace, "connection_type": "websocket"}
+	raw := map[string]any{
+		"type": h.Type, "from": h.From, "to": h.To, "method": h.Method, "ws": h.Workspace, "connection_type": "websocket",
+	}
 	for key, value := range map[string]string{"session": h.Session, "parent": h.Parent} {
 		if value != "" {
 			raw[key] = value

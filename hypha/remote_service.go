@@ -18,8 +18,8 @@ type GetServiceOptions struct {
 	Timeout time.Duration
 }
 
-// GetService finds a service by any form of id (hypha-protocol 4.5): "id", "client:id", "ws/id", "ws/client:id[@app]", "~" for the
-// manager, or the URL of a service. A service that does not exist is a *RemoteError of class KeyError.
+// GetService finds a service by any form of id (hypha-protocol 4.5): "id", "client:id", "ws/id", "ws/client:id[@app]", "~"
+// for the manager, or the URL of a service. A service that does not exist is a *RemoteError of class KeyError.
 func (c *Client) GetService(ctx context.Context, id string, options GetServiceOptions) (*RemoteService, error) {
 	s := &RemoteService{client: c, asked: serviceID(id), options: options}
 	if err := s.fetch(ctx); err != nil {
@@ -92,9 +92,9 @@ func (s *RemoteService) fetch(ctx context.Context) error {
 	return nil
 }
 
-// Call calls a member; dots lead into nested members and lists. When the provider says that it does not know the method
-// (any more), or the server that the provider is gone, so that the call was certainly not run, the service is fetched again and the call repeated
-// once.
+// Call calls a member; dots lead into nested members and lists. When the provider does not know the method (any more), or
+// the server says that the provider is gone, the call was certainly not run: the service is fetched again and the call
+// repeated once.
 func (s *RemoteService) Call(ctx context.Context, member string, args ...any) (any, error) {
 	f, err := s.Function(member)
 	if err != nil {

@@ -16,10 +16,13 @@ func newSessionID() string { return sessionPrefix + rand.Text()[:20] }
 // (hypha-protocol 2.5).
 type sessions struct {
 	mu sync.Mutex // guards byID and the fields of each session
-	// byID has one entry per open call and per answer that holds callbacks; bounded by our own calls, the handlers'
-	// answers, and their expiry.
+	// byID has one entry per open call of ours, and at most maxHeld for answers of handlers that hold callbacks.
 	byID map[string]*session
+	held int
 }
+
+// maxHeld bounds what callers can make us keep by calling methods that return functions; further answers of that kind fail.
+const maxHeld = 10000
 
 // session belongs to the peer target: nobody else may use it.
 type session struct {
@@ -39,11 +42,10 @@ type answer struct {
 
 func newSessions() *sessions { return &sessions{byID: map[string]*session{}} }
 
-// open makes a session for a call to target, or with pending false for callbacks alone.
-func (s *sessions) open(target string, pending bool) *session {
-	one := &session{id: newSessionID(), target: target, used: time.Now()}
-	if pending {
-		one.answer, one.beat = make(chan answer, 1), make(chan struct{}, 1)
+// open makes a session for a call to target.
+func (s *sessions) open(target string) *session {
+	one := &session{
+		id: newSessionID(), target: target, used: time.Now(), answer: make(chan answer, 1), beat: make(chan struct{}, 1),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,19 +53,34 @@ func (s *sessions) open(target string, pending bool) *session {
 	return one
 }
 
+// hold makes a session for callbacks that target gets to keep.
+func (s *sessions) hold(target string) (*session, error) {
+	one := &session{id: newSessionID(), target: target, used: time.Now()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held >= maxHeld {
+		return nil, Errorf("RuntimeError", "%d answers with functions are kept already", maxHeld)
+	}
+	s.held++
+	s.byID[one.id] = one
+	return one, nil
+}
+
 // close removes a session with its callbacks.
 func (s *sessions) close(id string) {
 	s.mu.Lock()
-	one := s.byID[id]
-	delete(s.byID, id)
-	s.mu.Unlock()
-	one.end()
+	defer s.mu.Unlock()
+	s.drop(s.byID[id])
 }
 
-// end stops the callbacks; an answer that came too late is let go.
-func (one *session) end() {
+// drop needs the lock. It stops the callbacks; an answer that came too late is let go.
+func (s *sessions) drop(one *session) {
 	if one == nil {
 		return
+	}
+	delete(s.byID, one.id)
+	if one.answer == nil {
+		s.held--
 	}
 	for _, box := range one.callbacks {
 		box.close()
@@ -185,17 +202,12 @@ func (s *sessions) sweep(since time.Time) {
 
 // remove ends sessions that only hold callbacks; waiting calls remove their own.
 func (s *sessions) remove(which func(*session) bool) {
-	var ended []*session
 	s.mu.Lock()
-	for id, one := range s.byID {
+	defer s.mu.Unlock()
+	for _, one := range s.byID {
 		if one.answer == nil && which(one) {
-			delete(s.byID, id)
-			ended = append(ended, one)
+			s.drop(one)
 		}
-	}
-	s.mu.Unlock()
-	for _, one := range ended {
-		one.end()
 	}
 }
 
@@ -204,54 +216,4 @@ func (s *sessions) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.byID)
-}
-
-// mailboxSize is how many calls of one callback may wait for the one that runs; more are refused.
-const mailboxSize = 1024
-
-// mailbox runs the calls of one callback one after the other, in the order of arrival.
-type mailbox struct {
-	run func(*inbound)
-
-	mu      sync.Mutex // guards the following fields
-	waiting []*inbound
-	active  bool
-	closed  bool
-}
-
-// put takes a call; false when the mailbox is full or closed. spawn starts a goroutine that is waited for.
-func (m *mailbox) put(in *inbound, spawn func(func())) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed || len(m.waiting) >= mailboxSize {
-		return false
-	}
-	m.waiting = append(m.waiting, in)
-	if !m.active {
-		m.active = true
-		spawn(m.work)
-	}
-	return true
-}
-
-func (m *mailbox) work() {
-	for {
-		m.mu.Lock()
-		if len(m.waiting) == 0 {
-			m.active = false
-			m.mu.Unlock()
-			return
-		}
-		in := m.waiting[0]
-		m.waiting = m.waiting[1:]
-		m.mu.Unlock()
-		m.run(in)
-	}
-}
-
-// close refuses further calls; those that wait still run, since they were made while the callback lived.
-func (m *mailbox) close() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.closed = true
 }

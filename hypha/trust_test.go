@@ -49,7 +49,7 @@ func TestForged_identities_are_ignored(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := mallory.sessions.open(c.Address(), true)
+			s := mallory.sessions.open(c.Address())
 			defer mallory.sessions.close(s.id)
 			if err := send(s.id); err != nil {
 				t.Fatal(err)

@@ -23,7 +23,7 @@ func encodePlain(v any) ([]byte, error) {
 	return e.b, err
 }
 
-// value appends the common kinds; other files of the switch follow below.
+// value appends the common kinds itself; special and reflected take the others.
 func (e *encoder) value(v any, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("value is nested deeper than %d", maxDepth)

@@ -9,7 +9,8 @@ import (
 // Values that travel both ways, in arguments and results:
 //
 //	nil, bool, int64, uint64 (above the range of int64), float64, string, []byte, []any, map[string]any
-//	NDArray, TypedArray, MemoryView, Set, OrderedMap, time.Time (received from JavaScript; sent as RFC 3339 text)
+//	NDArray, TypedArray, MemoryView, Set, OrderedMap
+//	time.Time       a JavaScript Date; sent as RFC 3339 text, since Python peers take no dates
 //	*Function       a function of a peer; sent on unchanged
 //	Callback        a function of ours; its reference is sent (hypha-protocol 3.1)
 //	*RemoteError    an error as a value
@@ -52,6 +53,6 @@ type Raw = msgpack.RawMessage
 type Kwargs map[string]any
 
 // Callback is a function of ours that a peer may call while the call it was passed in is open, or for 600 s after its
-// last use when it was returned by a handler. Only the peer it was given to may call it. Calls of one Callback run one after the other
-// in order of arrival; kwargs is nil when the peer sent none.
+// last use when it was returned by a handler. Only the peer it was given to may call it. Calls of one Callback run one
+// after the other, in order of arrival; it must not wait for another call of itself. kwargs is nil when the peer sent none.
 type Callback func(ctx context.Context, args []any, kwargs map[string]any) (any, error)
