@@ -101,6 +101,8 @@ def command(key, data):
         case b"later":
             time.sleep(float(rest))
             settle(key, b"late")
+        case b"pid":
+            settle(key, str(os.getpid()).encode())
         case b"environ":
             with open("/proc/self/environ", "rb") as f:
                 settle(key, f.read())
@@ -156,7 +158,8 @@ def main():
                 case wire.CALL:
                     threading.Thread(target=on_call, args=(message,)).start()
                 case wire.RESULT:
-                    settle(mode["caller"], message.head + b" " + bytes(message.data))
+                    answer = message.head + b" " + bytes(message.data)
+                    threading.Thread(target=settle, args=(mode["caller"], answer)).start()
                 case wire.CANCEL:
                     send(wire.HYPHA, b"call cancelled")
                 case wire.ACK:
