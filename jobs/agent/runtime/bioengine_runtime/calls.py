@@ -109,6 +109,17 @@ class Calls:
         self._schedule(call)
 
 
+def recorder(previous: Callable | None, created: list[asyncio.Task]) -> Callable:
+    """A task factory that also remembers the tasks it makes."""
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task:
+        task = previous(loop, coro, **options) if previous else asyncio.Task(coro, loop=loop, **options)
+        created.append(task)
+        return task
+
+    return factory
+
+
 def _clamp(interval: Any) -> float:
     """Seconds between heartbeats; the caller's wish is not trusted to be sane."""
     if isinstance(interval, bool) or not isinstance(interval, (int, float)) or interval != interval:

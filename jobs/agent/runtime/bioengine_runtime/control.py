@@ -119,7 +119,8 @@ def ready(description: bytes, registration: bytes, methods: list[str], hypha_rpc
 
 def failed(name: str, err: BaseException, traceback: str) -> dict[str, Any]:
     """The replica will never be ready; the process ends after this."""
-    return {"type": "failed", "step": name, "error": _clip(errors.summary(err)), "traceback": _clip(traceback)}
+    error = _clip(errors.summary(err))
+    return {"type": "failed", "step": name, "error": error, "traceback": _clip(traceback)}
 
 
 def health(id: Any, err: BaseException | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import msgpack
 # What may come from `extra`; anything else there would pose as routing data (replica link 9).
 _EXTRA_KEYS = ("args", "with_kwargs", "promise", "t", "_enc", "data")
 _FIRST_LOOK = 4096  # bytes; `main` is rarely larger
+_PERMITTED = {"_dispose", "__enter__", "__exit__"}  # members of services that begin with "_"
 _ONLY_ARGUMENT = b"\x81\xa4args\x91"  # {"args": [<one value>]}
 
 
@@ -53,6 +54,27 @@ def payload(data: bytes | bytearray, start: int) -> dict[str, Any]:
     if not isinstance(extra, dict):
         raise BadFrame("the arguments are not a map")
     return {key: extra[key] for key in _EXTRA_KEYS if key in extra}
+
+
+def is_method(main: dict[str, Any]) -> bool:
+    """Whether the header is that of a call, a reply or a callback."""
+    fields = (main.get("from"), main.get("to"), main.get("method"))
+    return main.get("type") == "method" and all(isinstance(f, str) and f for f in fields)
+
+
+def may_be_called(method: str) -> bool:
+    """RPC would walk into attributes of callables: only what was meant to be called may be."""
+    parts = method.split(".")
+    if parts[:2] == ["services", "built-in"]:
+        return False  # the controller answers these
+    begin = 2 if parts[0] == "services" else 0
+    return not any(p.startswith("_") and p not in _PERMITTED for p in parts[begin:])
+
+
+def beat_interval(extra: dict[str, Any]) -> Any:
+    """How often the caller wishes for a heartbeat, as it says; None when it does not."""
+    promise = extra.get("promise")
+    return promise.get("interval") if isinstance(promise, dict) else extra.get("t")
 
 
 def only_argument(data: bytes, start: int) -> bytes:

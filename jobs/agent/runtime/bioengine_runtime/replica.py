@@ -15,8 +15,8 @@ from .invoke import Invoker
 from .lifecycle import Deployed, Lifecycle, destroy
 
 _log = logging.getLogger("ray.serve")
-_DESTRUCTOR_S = 10.0
-_CLEAN_UP_S = 5.0
+_DESTRUCTOR_S = 8.0  # the agent waits 10 s for the end of a replica
+_CLEAN_UP_S = 1.0
 
 
 class Replica:

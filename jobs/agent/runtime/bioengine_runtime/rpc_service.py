@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 from typing import Any, Callable
 
 import msgpack
 
 from . import arguments, errors, frames, invoke, methods, rpc, wire
-from .calls import Call, Calls, current
+from .calls import Call, Calls, current, recorder
 from .channel import Channel
-
-_PERMITTED = {"_dispose", "__enter__", "__exit__"}  # members of services that begin with "_"
 
 
 class RpcService:
@@ -101,34 +98,36 @@ class RpcService:
                 raise frames.BadFrame(message.data.decode("utf-8", "replace"))
             main, size = frames.routing(message.data)
             extra = frames.payload(message.data, size)
-            if not _is_method(main):
+            if not frames.is_method(main):
                 raise frames.BadFrame("not a method message")
         except frames.BadFrame as err:
             return self._refuse_unread(message, err)
         session = main.get("session")
         if not isinstance(session, str) or not session:
             extra.pop("promise", None)
-            if _allowed(main["method"]):
+            if frames.may_be_called(main["method"]):
                 self._connection.deliver(self._with_context(main) | extra)
             return
         key = message.head or f"{main['from']}\0{session}".encode()
-        call = self.calls.open(key, main["from"], session, _interval(extra))
+        call = self.calls.open(key, main["from"], session, frames.beat_interval(extra))
         if call is None:
             return self._log(f"a second call of an open session was dropped: {main['from']}")
         self._deliver(call, main, extra)
 
     def _deliver(self, call: Call, main: dict[str, Any], extra: dict[str, Any]) -> None:
         method = main["method"]
-        if not _allowed(method):
+        if not frames.may_be_called(method):
             error = PermissionError(f"Permission denied for invoking protected method {method}")
             return self._reject(call, error)
         extra["promise"] = self._promise(call.peer, call.session, functools.partial(self._reject, call))
         frame = self._with_context(main) | extra
         created: list[asyncio.Task] = []
         token, previous = current.set(call), self._loop.get_task_factory()
-        self._loop.set_task_factory(_recorder(previous, created))
+        self._loop.set_task_factory(recorder(previous, created))
         try:
             self._connection.deliver(frame)
+        except Exception as err:
+            self._reject(call, err)
         finally:
             self._loop.set_task_factory(previous)
             current.reset(token)
@@ -167,9 +166,11 @@ class RpcService:
         session, _, member = method.rpartition(".")
         if len(data) > wire.MESSAGE_BYTES:
             return self._refuse_large(data, to, session)
-        call = self.calls.end(to, session) if member in ("resolve", "reject") else None
-        if call is None:
+        if member not in ("resolve", "reject"):
             return self._channel.written(self._channel.send(wire.HYPHA, b"", [data]))
+        call = self.calls.end(to, session)
+        if call is None:
+            return _nothing()  # an answer to a call that has ended
         return self._channel.written(self._channel.send(wire.HYPHA, call.key, [data], wire.ENDS))
 
     async def _refuse_large(self, data: bytes, to: str, session: str) -> None:
@@ -219,34 +220,6 @@ class RpcService:
         if self._sweep is not None:
             self._sweep.cancel()
         self._connection.lost(reason)
-
-
-def _recorder(previous: Callable | None, created: list[asyncio.Task]) -> Callable:
-    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task:
-        task = previous(loop, coro, **options) if previous else asyncio.Task(coro, loop=loop, **options)
-        created.append(task)
-        return task
-
-    return factory
-
-
-def _is_method(main: dict[str, Any]) -> bool:
-    fields = (main.get("from"), main.get("to"), main.get("method"))
-    return main.get("type") == "method" and all(isinstance(f, str) and f for f in fields)
-
-
-def _allowed(method: str) -> bool:
-    """RPC would walk into attributes of callables: only what was meant to be called may be."""
-    if method.startswith("services.built-in"):
-        return False  # the controller answers these
-    parts = method.split(".")
-    begin = 2 if parts[0] == "services" else 0
-    return not any(p.startswith("_") and p not in _PERMITTED for p in parts[begin:])
-
-
-def _interval(extra: dict[str, Any]) -> Any:
-    promise = extra.get("promise")
-    return promise.get("interval") if isinstance(promise, dict) else extra.get("t")
 
 
 def _plain(err: BaseException) -> str:
