@@ -204,6 +204,9 @@ func (c *controller) event(kind string) link.Control {
 		if m.Event == kind {
 			return m
 		}
+		if kind == link.EventReady && m.Event == link.EventFailed {
+			c.t.Fatalf("the replica failed: %+v", m)
+		}
 	}
 }
 
