@@ -181,8 +181,21 @@ func ensureCollection(ctx context.Context, am artifacts, workspace string) (stri
 		"manifest": map[string]any{"name": "Applications", "description": "Applications that BioEngine workers of this workspace run."},
 		"config":   map[string]any{"permissions": map[string]any{"*": "r"}},
 	})
-	if err != nil {
+	if err == nil {
+		return id, nil
+	}
+	// Another upload, or another worker of the workspace, may have been first.
+	if _, again := am.Call(ctx, "read", keywords("artifact_id", id)); again != nil {
 		return "", runtimeError("Failed to create the collection '%s': %s", id, err)
 	}
 	return id, nil
+}
+
+// remoteError passes on what the artifact manager said under its own class.
+func remoteError(err error) error {
+	var remote *hypha.RemoteError
+	if errors.As(err, &remote) && remote.Class != "" {
+		return &hypha.Error{Class: remote.Class, Message: remote.Message}
+	}
+	return err
 }

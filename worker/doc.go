@@ -10,7 +10,7 @@
 // The files are the steps of the two paths of design 5 and contract 2.3:
 //
 //	run.go          run_application: parameters in, id out
-//	fetch.go        artifact -> manifest and deployment files
+//	fetch.go        artifact -> manifest and deployment files; source.go one file of it
 //	build.go        manifest, files, parameters -> jobs.Application
 //	environment.go  what a replica finds in its environment
 //	application.go  one tracked application; connect.go its Hypha connection

@@ -88,10 +88,16 @@ func (a *application) connect(ctx context.Context) (*hypha.Client, error) {
 	}
 }
 
+// disconnect ends the connection, if there is one.
 func (a *application) disconnect() {
-	if client := a.uplink.client.Swap(nil); client != nil {
-		client.Close()
+	client := a.uplink.client.Swap(nil)
+	if client == nil {
+		return
 	}
+	client.Close()
+	s := client.Stats()
+	a.log.Info("connection to Hypha closed", zap.Int64("frames_in", s.FramesIn), zap.Int64("frames_out", s.FramesOut),
+		zap.Int64("decoded_call_bytes", s.DecodedCallBytes)) // the last stays 0: arguments pass through (design 3)
 }
 
 // onState is told by the connection of its ups and downs. It must not block.

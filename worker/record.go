@@ -14,26 +14,30 @@ import (
 // stored with them in one transaction and never holds the value of a secret:
 // those are kept by jobs with the deployments they are for.
 type record struct {
-	Workspace   string   `json:"workspace"` // of the worker
-	ArtifactID  string   `json:"artifact_id"`
-	Requested   string   `json:"requested_version,omitempty"` // "" = the newest
-	Resolved    string   `json:"resolved_version,omitempty"`  // for display
-	Name        string   `json:"name"`
-	Description string   `json:"description"`
-	Access      access   `json:"access"`
-	Methods     []string `json:"methods"`
-	Resources   resources
-	Warnings    []string  `json:"warnings,omitempty"`
-	Deployer    []string  `json:"deployer,omitempty"` // id and email of who deployed
-	StartTime   time.Time `json:"start_time"`
-	UpdatedAt   time.Time `json:"updated_at"`
-	UpdatedBy   string    `json:"updated_by"`
-	Settings    storedSettings
-	Published   *offer `json:"published,omitempty"` // nil until a replica was ready
+	Workspace   string         `json:"workspace"` // of the worker
+	ArtifactID  string         `json:"artifact_id"`
+	Requested   string         `json:"requested_version,omitempty"` // "" = the newest
+	Resolved    string         `json:"resolved_version,omitempty"`  // for display
+	Name        string         `json:"name"`
+	Description string         `json:"description"`
+	Access      access         `json:"access"`
+	Methods     []string       `json:"methods"`
+	Resources   resources      `json:"resources"`
+	Warnings    []string       `json:"warnings,omitempty"`
+	Deployer    []string       `json:"deployer,omitempty"` // id and email of who deployed
+	StartTime   time.Time      `json:"start_time"`
+	UpdatedAt   time.Time      `json:"updated_at"`
+	UpdatedBy   string         `json:"updated_by"`
+	Settings    storedSettings `json:"settings"`
+	Published   *offer         `json:"published,omitempty"` // nil until a replica was ready
 }
 
 // resources is what an application asks for, over all deployments.
-type resources struct{ CPUs, GPUs, MemoryBytes float64 }
+type resources struct {
+	CPUs        float64 `json:"cpus"`
+	GPUs        float64 `json:"gpus"`
+	MemoryBytes float64 `json:"memory_bytes"`
+}
 
 // offer is what the entry's first replica said of itself (link.Ready), kept
 // so that a restarted controller registers the service at once.
@@ -45,12 +49,12 @@ type offer struct {
 
 // storedSettings is settings without the values of secrets.
 type storedSettings struct {
-	Kwargs       map[string][]byte // msgpack, which keeps integers, floats and bytes apart
-	Env          map[string]map[string]string
-	HasToken     bool
-	DisableGPU   bool
-	MaxOngoing   int
-	AutoRedeploy bool
+	Kwargs       map[string][]byte            `json:"kwargs"` // msgpack, which keeps integers, floats and bytes apart
+	Env          map[string]map[string]string `json:"env"`
+	HasToken     bool                         `json:"has_token"`
+	DisableGPU   bool                         `json:"disable_gpu"`
+	MaxOngoing   int                          `json:"max_ongoing"`
+	AutoRedeploy bool                         `json:"auto_redeploy"`
 }
 
 func (s settings) store() (storedSettings, error) {

@@ -208,11 +208,6 @@ func (w *Worker) start(a *application) {
 func (w *Worker) serve(ctx context.Context, client *hypha.Client) error {
 	defer client.Close() // waits for handlers, which may start applications, while the group still waits for us
 	defer w.ready.Store(false)
-	if am, err := w.artifacts(ctx); err != nil {
-		w.log.Warn("the artifact manager cannot be reached; applications cannot be saved or run until it can", zap.Error(err))
-	} else if _, err := ensureCollection(ctx, am, client.Info().Workspace); err != nil {
-		w.log.Warn("the collection of applications cannot be used", zap.Error(err))
-	}
 	if err := client.Register(ctx, w.service(client.Info())); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -221,11 +216,24 @@ func (w *Worker) serve(ctx context.Context, client *hypha.Client) error {
 	}
 	w.ready.Store(true)
 	w.log.Info("service registered", zap.String("service", w.serviceID()))
+	w.checkArtifacts(ctx, client.Info().Workspace)
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-client.Done():
 		return fmt.Errorf("the connection to Hypha ended: %w", client.Err())
+	}
+}
+
+// checkArtifacts says early what would hinder applications from being saved
+// or run, and makes the collection that Hypha's web interface shows them in.
+func (w *Worker) checkArtifacts(ctx context.Context, workspace string) {
+	am, err := w.artifacts(ctx)
+	if err == nil {
+		_, err = ensureCollection(ctx, am, workspace)
+	}
+	if err != nil && ctx.Err() == nil {
+		w.log.Warn("artifacts cannot be used; applications cannot be saved or run until they can", zap.Error(err))
 	}
 }
 
