@@ -9,11 +9,13 @@ import os
 import signal
 import sys
 import time
+import uuid
 
 from hypha_rpc.utils.schema import schema_method
 from pydantic import Field
 from ray import serve
 
+LIFE = uuid.uuid4().hex
 logger = logging.getLogger("ray.serve")
 
 if os.environ.get("FAULT") == "import":
@@ -48,9 +50,9 @@ class Faulty:
         return "pong"
 
     @schema_method
-    async def pid(self) -> int:
-        """Return the process id, which tells one replica from its successor."""
-        return os.getpid()
+    async def life(self) -> str:
+        """Return an id that tells one replica from its successor; process ids repeat, as each container counts anew."""
+        return LIFE
 
     @schema_method
     async def raise_error(self, text: str = Field("something is wrong", description="Text of the error")) -> None:

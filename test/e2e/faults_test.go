@@ -35,7 +35,10 @@ func TestFaults(t *testing.T) {
 
 	id := "faulty"
 	run(t, ctx, "faulty", id)
-	pid := func() (pid int, err error) { return pid, call(ctx, id, "pid", nil, &pid) }
+	life := func() (s string, err error) {
+		err = call(ctx, id, "life", nil, &s)
+		return s, err
+	}
 
 	t.Run("an error of a method reaches the caller with its class", func(t *testing.T) {
 		err := call(ctx, id, "raise_error", map[string]any{"text": "three is not enough"}, nil)
@@ -45,7 +48,7 @@ func TestFaults(t *testing.T) {
 	})
 	for _, how := range []string{"exit", "kill", "segfault"} {
 		t.Run("a crash by "+how+" ends the call and brings a new replica", func(t *testing.T) {
-			before, err := pid()
+			before, err := life()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,13 +57,13 @@ func TestFaults(t *testing.T) {
 				t.Errorf("the call ended with %v", err)
 			}
 			eventually(t, ctx, "a new replica", func() bool {
-				after, err := pid()
+				after, err := life()
 				return err == nil && after != before
 			})
 		})
 	}
 	t.Run("a replica that falls ill is replaced", func(t *testing.T) {
-		before, err := pid()
+		before, err := life()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +72,7 @@ func TestFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, ctx, "a new replica", func() bool {
-			after, err := pid()
+			after, err := life()
 			return err == nil && after != before
 		})
 	})
@@ -78,6 +81,6 @@ func TestFaults(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "ReplicaLost") {
 			t.Errorf("the call ended with %v", err)
 		}
-		eventually(t, ctx, "a replica that answers", func() bool { _, err := pid(); return err == nil })
+		eventually(t, ctx, "a replica that answers", func() bool { _, err := life(); return err == nil })
 	})
 }
