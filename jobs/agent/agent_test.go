@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -184,12 +185,12 @@ func TestOutboxHoldsPythonBack(t *testing.T) {
 	j.call("ready", "echo x")
 	j.answer("ready")
 	j.call("burst", fmt.Sprintf("burst %d %d", count, size))
+	j.message() // it has begun
 	j.stop()
-	time.Sleep(time.Second)
+	time.Sleep(2 * time.Second)
 	j.start()
 	receive(t, j.hellos, "a new greeting")
-	last := -1
-	lost := 0
+	last, lost := 0, 0
 	for {
 		m := j.message()
 		if m.Ends {
@@ -386,6 +387,35 @@ func TestDrain(t *testing.T) {
 			t.Fatalf("got %+v", e)
 		}
 	})
+}
+
+// TestAgentRedialsWhilePythonDoesNotRead cuts the link while a message to Python is half written.
+func TestAgentRedialsWhilePythonDoesNotRead(t *testing.T) {
+	j := newJob(t, nil)
+	j.event(link.EventReady)
+	<-j.hellos
+	j.call("c", "sleep 5")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	var err error
+	for sent := 0; err == nil; sent++ {
+		m := &link.Message{Replica: tag, Call: fmt.Sprint("filler", sent), Opens: true, Data: append([]byte("hold "), make([]byte, 200<<10)...)}
+		err = j.link().Send(ctx, m)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("the controller was not held back: %v", err)
+	}
+	start := time.Now()
+	j.stop()
+	j.start()
+	receive(t, j.hellos, "a new greeting")
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("the agent redialled after %v", took)
+	}
+	j.call("after", "echo well") // the frames are still whole
+	if got := j.answer("after"); got != "well" {
+		t.Fatalf("got %q", got)
+	}
 }
 
 func TestPythonThatBreaksTheProtocolIsEnded(t *testing.T) {

@@ -117,5 +117,5 @@ func passAnswer(socket *socket, id uint32, stream *link.Stream) (begun bool, err
 	if status == link.HandleOK {
 		head = []byte(`{"ok":true}`)
 	}
-	return socket.sendFrom(kindResult, 0, id, head, stream, size)
+	return socket.sendFrom(nil, kindResult, 0, id, head, stream, size)
 }

@@ -285,6 +285,9 @@ func startJob(t *testing.T, c *controller, python string) *job {
 		j.ended <- Run(ctx, config)
 	}()
 	t.Cleanup(func() {
+		if conn := c.link(); conn != nil {
+			_ = conn.Control(context.Background(), link.Control{Type: link.ControlStop}) // sooner than draining
+		}
 		term()
 		<-done
 	})

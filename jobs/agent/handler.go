@@ -4,44 +4,60 @@ import (
 	"github.com/bioengine-hpc/bioengine-hpc/jobs/link"
 )
 
-var _ link.Handler = (*Agent)(nil)
+// session takes what one link brings. Its methods return when the link ends, also while Python does not read.
+type session struct {
+	*Agent
+	conn *link.Conn
+}
+
+var _ link.Handler = (*session)(nil)
+
+// interrupt waits for the link's end and lets the methods that wait for Python return.
+func (s *session) interrupt() {
+	<-s.conn.Done()
+	for _, r := range s.all(false) {
+		if child := r.current(); child != nil {
+			child.socket.interrupt()
+		}
+	}
+}
 
 // Control takes a control message of the controller.
-func (a *Agent) Control(c link.Control) {
+func (s *session) Control(c link.Control) {
 	switch c.Type {
 	case link.ControlStop:
-		a.stop.give()
+		s.stop.give()
 	case link.ControlPeerGone:
-		for _, r := range a.all(false) {
+		for _, r := range s.all(false) {
 			r.tell(map[string]any{"type": "peer_gone", "peer": c.Peer})
 		}
 	case link.ControlCancel:
-		if r := a.find(c.Replica); r != nil {
+		if r := s.find(c.Replica); r != nil {
 			r.cancel(c.Call)
 		}
 	case link.ControlDrain:
-		if r := a.find(c.Replica); r != nil {
+		if r := s.find(c.Replica); r != nil {
 			r.drain(c.Timeout)
 		}
 	}
 }
 
 // Message takes a Hypha message for a replica; while Python does not read, the controller's Send waits.
-func (a *Agent) Message(m *link.Message) {
-	if r := a.find(m.Replica); r != nil {
-		r.deliver(m)
+func (s *session) Message(m *link.Message) {
+	if r := s.find(m.Replica); r != nil {
+		r.deliver(s.conn.Done(), m)
 	}
 }
 
 // Stream takes a call from another deployment.
-func (a *Agent) Stream(h link.Header, s *link.Stream) {
+func (s *session) Stream(h link.Header, stream *link.Stream) {
 	if h.Kind != link.KindHandle {
 		return
 	}
-	r := a.find(h.Replica)
+	r := s.find(h.Replica)
 	if r == nil {
-		_ = link.RefuseHandle(s, "ReplicaLost: the agent has no replica "+h.Replica) // the caller may be gone
+		_ = link.RefuseHandle(stream, "ReplicaLost: the agent has no replica "+h.Replica) // the caller may be gone
 		return
 	}
-	r.serveHandle(h, s)
+	r.serveHandle(s.conn.Done(), h, stream)
 }

@@ -26,6 +26,9 @@ func TestCallsToOtherDeployments(t *testing.T) {
 			_ = link.RefuseHandle(s, "RuntimeError: no replica")
 		case bytes.HasPrefix(request, []byte("cut")):
 			_ = link.WriteHandleAnswer(s, link.HandleOK, 100) // … and closes
+		case bytes.HasPrefix(request, []byte("halve")):
+			_ = link.WriteHandleAnswer(s, link.HandleOK, 1<<20)
+			_, _ = s.Write(make([]byte, 1<<19))
 		case bytes.HasPrefix(request, []byte("hold")):
 			_, err := s.Read(make([]byte, 1))
 			cancelled <- err
@@ -62,6 +65,13 @@ func TestCallsToOtherDeployments(t *testing.T) {
 	t.Run("lost_answer_fails_the_call", func(t *testing.T) {
 		j.call("c", "call cut")
 		if got := j.answer("c"); !strings.HasPrefix(got, `{"ok":false} ReplicaLost: `) {
+			t.Fatalf("Python got %q", got)
+		}
+		<-requests
+	})
+	t.Run("half_an_answer_is_taken_back", func(t *testing.T) {
+		j.call("c", "call halve")
+		if got := j.answer("c"); !strings.HasPrefix(got, "aborted ReplicaLost: ") {
 			t.Fatalf("Python got %q", got)
 		}
 		<-requests

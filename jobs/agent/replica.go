@@ -164,8 +164,8 @@ func (r *replica) tell(v any) {
 	child.socket.post(appendMessage(nil, kindControl, 0, child.socket.newID(kindControl), nil, data))
 }
 
-// deliver passes a Hypha message to Python; it blocks while Python does not read.
-func (r *replica) deliver(m *link.Message) {
+// deliver passes a Hypha message to Python; it blocks while Python does not read, until done is closed.
+func (r *replica) deliver(done <-chan struct{}, m *link.Message) {
 	child := r.current()
 	if child == nil || (m.Opens && !r.calls.begin(m.Call)) {
 		return
@@ -177,9 +177,9 @@ func (r *replica) deliver(m *link.Message) {
 	id, head := child.socket.newID(kindHypha), []byte(m.Call)
 	var err error
 	if m.Reader == nil {
-		err = child.socket.send(kindHypha, flags, id, head, m.Data)
+		err = child.socket.send(done, kindHypha, flags, id, head, m.Data)
 	} else {
-		_, err = child.socket.sendFrom(kindHypha, flags, id, head, m.Reader, m.Size)
+		_, err = child.socket.sendFrom(done, kindHypha, flags, id, head, m.Reader, m.Size)
 	}
 	if err != nil && !expected(err) {
 		r.log.Warn("a message did not reach Python", zap.Int64("bytes", m.Len()), zap.Error(err))

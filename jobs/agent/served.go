@@ -65,8 +65,9 @@ func (s *served) answer(f *frame, body *inbound) {
 	}
 }
 
-// serveHandle passes a call of another deployment to Python, and the answer back. A caller that closes cancels it.
-func (r *replica) serveHandle(h link.Header, stream *link.Stream) {
+// serveHandle passes a call of another deployment to Python, and the answer back. A caller that closes cancels it,
+// and so does the end of the link, which closes done.
+func (r *replica) serveHandle(done <-chan struct{}, h link.Header, stream *link.Stream) {
 	size, err := link.ReadHandleRequest(stream)
 	if err != nil {
 		return // the caller has left
@@ -81,7 +82,7 @@ func (r *replica) serveHandle(h link.Header, stream *link.Stream) {
 	defer r.served.forget(id)
 	head, err := json.Marshal(callee{h.Deployment, h.Method})
 	if err == nil {
-		_, err = child.socket.sendFrom(kindCall, 0, id, head, stream, size)
+		_, err = child.socket.sendFrom(done, kindCall, 0, id, head, stream, size)
 	}
 	if err != nil {
 		r.refuse(stream, "the call did not reach the replica: "+err.Error())

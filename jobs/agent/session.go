@@ -94,10 +94,12 @@ func (a *Agent) connect(ctx context.Context) (attached bool, err error) {
 	for _, assign := range welcome.Assign {
 		a.start(assign)
 	}
-	var sending sync.WaitGroup
-	sending.Go(func() { sendEvents(ctx, conn, events) })
-	err = conn.Run(ctx, a)
+	var workers sync.WaitGroup
+	on := &session{a, conn}
+	workers.Go(func() { sendEvents(ctx, conn, events) })
+	workers.Go(on.interrupt)
+	err = conn.Run(ctx, on)
 	a.uplink.clear()
-	sending.Wait()
+	workers.Wait()
 	return true, err
 }

@@ -149,9 +149,9 @@ func sendAll(t *testing.T, kind, flags uint8, id uint32, head, data []byte) []by
 		}
 		return got
 	}
-	one := write(func(s *socket) error { return s.send(kind, flags, id, head, data) })
+	one := write(func(s *socket) error { return s.send(nil, kind, flags, id, head, data) })
 	two := write(func(s *socket) error {
-		_, err := s.sendFrom(kind, flags, id, head, bytes.NewReader(data), int64(len(data)))
+		_, err := s.sendFrom(nil, kind, flags, id, head, bytes.NewReader(data), int64(len(data)))
 		return err
 	})
 	if !bytes.Equal(one, two) {

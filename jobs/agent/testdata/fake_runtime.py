@@ -137,6 +137,8 @@ def command(key, data):
             os.kill(os.getpid(), int(rest))
         case b"freeze":
             time.sleep(3600)
+        case b"sleep":  # like freeze, but not for ever
+            time.sleep(float(rest))
 
 
 def on_call(message):
@@ -151,14 +153,14 @@ def main():
             match message.kind:
                 case wire.CONTROL:
                     on_control(json.loads(message.data))
-                case wire.HYPHA if bytes(message.data[:6]) == b"freeze":
+                case wire.HYPHA if bytes(message.data[:6]) in (b"freeze", b"sleep "):
                     command(message.head, message.data)
                 case wire.HYPHA:
                     threading.Thread(target=command, args=(message.head, message.data)).start()
                 case wire.CALL:
                     threading.Thread(target=on_call, args=(message,)).start()
                 case wire.RESULT:
-                    answer = message.head + b" " + bytes(message.data)
+                    answer = (b"aborted" if message.aborted else message.head) + b" " + bytes(message.data)
                     threading.Thread(target=settle, args=(mode["caller"], answer)).start()
                 case wire.CANCEL:
                     send(wire.HYPHA, b"call cancelled")
