@@ -283,18 +283,18 @@ func TestPythonDoesNotGetReady(t *testing.T) {
 		j := newJob(t, nil)
 		j.event(link.EventReady)
 		<-j.hellos
-		j.call("c", "later 0.1")
+		j.call("c", "doom 5")
 		j.answer("c")
-		j.call("c", "exit 5")
 		j.stop()
+		time.Sleep(time.Second)
 		j.start()
 		hello := receive(t, j.hellos, "a new greeting")
 		live := hello.Replicas[0]
-		if live.End == nil { // it ended after the greeting
+		if live.End == nil { // the agent was still sending its lines
 			e := j.event(link.EventExited)
 			live.End = &e
 		}
-		if live.End.Code != 5 {
+		if live.End.Code != 5 || !slices.Contains(live.End.Lines, "err of r1x1") {
 			t.Fatalf("the controller learnt %+v", live.End)
 		}
 	})

@@ -26,7 +26,7 @@ const (
 
 // controller is the other end of the link, played by the test. It may be stopped and started again.
 type controller struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string // key, endpoint, allocation
 	assign link.Assign
 
@@ -45,7 +45,7 @@ type controller struct {
 	stop    func()
 }
 
-func newController(t *testing.T, assign link.Assign) *controller {
+func newController(t testing.TB, assign link.Assign) *controller {
 	c := &controller{
 		t: t, dir: t.TempDir(), assign: assign, address: "127.0.0.1:0",
 		hellos: make(chan link.Hello, 16), events: make(chan link.Control, 1024),
@@ -234,7 +234,7 @@ func (c *controller) tell(m link.Control) {
 	}
 }
 
-func receive[T any](t *testing.T, from <-chan T, what string) T {
+func receive[T any](t testing.TB, from <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-from:
@@ -253,12 +253,12 @@ type job struct {
 }
 
 // newJob starts an agent whose Python is the fake runtime.
-func newJob(t *testing.T, mode map[string]any) *job {
+func newJob(t testing.TB, mode map[string]any) *job {
 	t.Helper()
 	return startJob(t, newController(t, fakeAssign(t, mode)), fakePython(t))
 }
 
-func fakeAssign(t *testing.T, mode map[string]any) link.Assign {
+func fakeAssign(t testing.TB, mode map[string]any) link.Assign {
 	t.Helper()
 	config, err := json.Marshal(mode)
 	if err != nil {
@@ -271,7 +271,7 @@ func fakeAssign(t *testing.T, mode map[string]any) link.Assign {
 	}
 }
 
-func startJob(t *testing.T, c *controller, python string) *job {
+func startJob(t testing.TB, c *controller, python string) *job {
 	t.Helper()
 	ctx, term := context.WithCancel(context.Background())
 	j := &job{controller: c, ended: make(chan error, 1), term: term}
@@ -300,7 +300,7 @@ func (j *job) end() error {
 }
 
 // fakePython is a program that takes the arguments of Python and runs the fake runtime.
-func fakePython(t *testing.T) string {
+func fakePython(t testing.TB) string {
 	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {

@@ -82,7 +82,7 @@ class Back:
 const hyphaService = `{"client_id":"app-client","workspace":"ws-test","manager_id":"manager-1","public_base_url":"http://hypha",
 "service":{"id":"hello-app","name":"Hello","type":"bioengine-apps","description":"Says hello","config":{"visibility":"public","require_context":true}}}`
 
-func realAssign(t *testing.T, tag, file, class string) link.Assign {
+func realAssign(t testing.TB, tag, file, class string) link.Assign {
 	a := link.Assign{
 		Replica: "uuid-" + tag, Tag: tag, Application: "hello", Deployment: class, File: file, Class: class,
 		Files:   map[string][]byte{"front.py": []byte(front), "back.py": []byte(back)},

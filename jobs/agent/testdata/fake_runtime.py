@@ -133,6 +133,10 @@ def command(key, data):
         case b"exit":
             print("last words", flush=True)
             os._exit(int(rest))
+        case b"doom":
+            settle(key, b"doomed")
+            time.sleep(0.5)
+            os._exit(int(rest))
         case b"signal":
             os.kill(os.getpid(), int(rest))
         case b"freeze":
