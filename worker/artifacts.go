@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bioengine-hpc/bioengine-hpc/hypha"
 )
@@ -16,6 +17,14 @@ const (
 	maxFolderDepth   = 32
 	listPage         = 1000
 	missingExistence = "does not exist"
+	beingCreated     = "this may be a race condition"
+)
+
+// A read that met a creation is tried again after pauses that double: five
+// times within about 3 s.
+const (
+	creationFirst = 100 * time.Millisecond
+	creationLast  = 1600 * time.Millisecond
 )
 
 // artifacts calls Hypha's artifact manager (hypha-protocol 6).
@@ -33,7 +42,7 @@ type artifact struct {
 
 // readArtifact asks for one artifact; version "" is the newest.
 func readArtifact(ctx context.Context, am artifacts, id, version string) (artifact, error) {
-	value, err := am.Call(ctx, "read", keywords("artifact_id", id, "version", version))
+	value, err := readRecord(ctx, am, id, version)
 	if err != nil {
 		return artifact{}, err
 	}
@@ -42,6 +51,25 @@ func readArtifact(ctx context.Context, am artifacts, id, version string) (artifa
 		return artifact{}, runtimeError("The artifact manager answered with %s instead of the record of '%s'.", pythonType(value), id)
 	}
 	return artifactOf(fields), nil
+}
+
+// readRecord waits for an artifact that is being created at this moment: the
+// artifact manager then answers that it exists but cannot be retrieved.
+func readRecord(ctx context.Context, am artifacts, id, version string) (any, error) {
+	for wait := creationFirst; ; wait *= 2 {
+		value, err := am.Call(ctx, "read", keywords("artifact_id", id, "version", version))
+		if err == nil || !isBeingCreated(err) || wait > creationLast {
+			return value, err
+		}
+		if err := pause(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func isBeingCreated(err error) bool {
+	var remote *hypha.RemoteError
+	return errors.As(err, &remote) && strings.Contains(remote.Message, beingCreated)
 }
 
 func artifactOf(fields map[string]any) artifact {
@@ -169,7 +197,7 @@ func (l *lister) item(ctx context.Context, dir string, item any, depth int) erro
 // (contract 2.3, step 1) and returns its id.
 func ensureCollection(ctx context.Context, am artifacts, workspace string) (string, error) {
 	id := workspace + "/" + collectionAlias
-	_, err := am.Call(ctx, "read", keywords("artifact_id", id))
+	_, err := readRecord(ctx, am, id, "")
 	if err == nil {
 		return id, nil
 	}
@@ -185,7 +213,7 @@ func ensureCollection(ctx context.Context, am artifacts, workspace string) (stri
 		return id, nil
 	}
 	// Another upload, or another worker of the workspace, may have been first.
-	if _, again := am.Call(ctx, "read", keywords("artifact_id", id)); again != nil {
+	if _, again := readRecord(ctx, am, id, ""); again != nil {
 		return "", runtimeError("Failed to create the collection '%s': %s", id, err)
 	}
 	return id, nil
