@@ -55,6 +55,12 @@ func runTests(m *testing.M) (code int) {
 				fmt.Fprintf(os.Stderr, "the controller has a data race:\n%s\n", site.Tail(log, 8000))
 				code = 1
 			}
+			if connections, decoded, err := decodedBytes(shared.ControllerLog()); err != nil || connections == 0 || len(decoded) > 0 {
+				fmt.Fprintf(os.Stderr, "argument bytes decoded by the controller: %d connections, %q, %v\n", connections, decoded, err)
+				code = 1
+			} else {
+				fmt.Printf("argument bytes of application calls decoded by the controller over %d connections: 0\n", connections)
+			}
 			if err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				code = 1

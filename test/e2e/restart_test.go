@@ -36,6 +36,7 @@ func TestControllerKilled(t *testing.T) {
 	ctx := within(t, 8*time.Minute)
 	cli(t, ctx, "app", "save", "examples/hello")
 	run(t, ctx, "hello", "phoenix")
+	cli(t, ctx, "app", "save", "examples/composition")
 	run(t, ctx, "composition", "phoenix-composed", "--kwargs", `{"Pipeline": {"label": "cells"}}`)
 	before := status(t, ctx, "phoenix")
 	jobsBefore := append(jobsOf(t, ctx, "phoenix"), jobsOf(t, ctx, "phoenix-composed")...)
