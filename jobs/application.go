@@ -18,6 +18,7 @@ type Application struct {
 	DisableGPU  bool
 	Slurm       *manifest.Slurm // the manifest's slurm block, nil without one
 	Record      json.RawMessage // the worker's own record, stored in the same transaction
+	Secrets     json.RawMessage // the worker's own secrets, stored apart with those of the deployments
 }
 
 // Deployment is one class of an application. The first of an application is

@@ -157,12 +157,18 @@ type stored struct {
 	Slurm       json.RawMessage   `json:"slurm,omitempty"`
 }
 
+// protected is what the column for secrets holds.
+type protected struct {
+	Deployments map[string]map[string]string `json:"deployments"`   // by name
+	Own         json.RawMessage              `json:"own,omitempty"` // Application.Secrets
+}
+
 func encode(app Application) (store.Application, error) {
-	secrets := map[string]map[string]string{}
+	secrets := protected{Deployments: map[string]map[string]string{}, Own: app.Secrets}
 	plain := stored{Files: app.Files, Hypha: app.Hypha, DisableGPU: app.DisableGPU}
 	for _, d := range app.Deployments {
 		if len(d.Secrets) > 0 {
-			secrets[d.Name] = d.Secrets
+			secrets.Deployments[d.Name] = d.Secrets
 		}
 		d.Secrets = nil
 		plain.Deployments = append(plain.Deployments, d)
@@ -182,16 +188,16 @@ func encode(app Application) (store.Application, error) {
 
 func decode(row store.Application) (Application, error) {
 	var plain stored
-	var secrets map[string]map[string]string
+	var secrets protected
 	if err := errors.Join(json.Unmarshal(row.Spec, &plain), json.Unmarshal(row.Secrets, &secrets)); err != nil {
 		return Application{}, fmt.Errorf("read application %s: %w", row.ID, err)
 	}
 	app := Application{
 		ID: row.ID, Revision: row.Revision, Deployments: plain.Deployments, Files: plain.Files,
-		Hypha: plain.Hypha, DisableGPU: plain.DisableGPU, Record: row.Record,
+		Hypha: plain.Hypha, DisableGPU: plain.DisableGPU, Record: row.Record, Secrets: secrets.Own,
 	}
 	for i := range app.Deployments {
-		app.Deployments[i].Secrets = secrets[app.Deployments[i].Name]
+		app.Deployments[i].Secrets = secrets.Deployments[app.Deployments[i].Name]
 	}
 	if plain.Slurm != nil {
 		if err := json.Unmarshal(plain.Slurm, &app.Slurm); err != nil {

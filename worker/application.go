@@ -79,7 +79,7 @@ func (w *Worker) recovered(app jobs.Application) (*application, error) {
 		return nil, fmt.Errorf("read its record: %w", err)
 	}
 	var err error
-	if s.settings, err = s.record.Settings.restore(app.Deployments); err != nil {
+	if s.settings, err = s.record.Settings.restore(app.Secrets); err != nil {
 		return nil, err
 	}
 	a, err := w.newApplication(app.ID, s)

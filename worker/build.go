@@ -2,6 +2,7 @@ package worker
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -37,9 +38,6 @@ type builder struct {
 
 // build checks what the classes get and puts the application together.
 func (b builder) build() (jobs.Application, error) {
-	if err := b.settings.checkLost(b.classes()); err != nil {
-		return jobs.Application{}, err
-	}
 	if err := b.source.CheckKwargs(b.settings.kwargs); err != nil {
 		return jobs.Application{}, authorError(err)
 	}
@@ -53,17 +51,10 @@ func (b builder) build() (jobs.Application, error) {
 		app.Deployments = append(app.Deployments, built)
 	}
 	app.Deployments[0].Handles = b.handles()
-	var err error
-	app.Hypha, err = b.hypha()
-	return app, err
-}
-
-func (b builder) classes() []string {
-	classes := make([]string, len(b.source.Deployments))
-	for i, d := range b.source.Deployments {
-		classes[i] = d.Class
-	}
-	return classes
+	var problems [2]error
+	app.Hypha, problems[0] = b.hypha()
+	app.Secrets, problems[1] = b.settings.secrets()
+	return app, errors.Join(problems[:]...)
 }
 
 func (b builder) deployment(d manifest.Deployment) (jobs.Deployment, error) {

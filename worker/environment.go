@@ -17,16 +17,6 @@ const (
 
 const tokenVariable = "HYPHA_TOKEN"
 
-// framework are the variables that the worker sets over whatever the author
-// or the user gave (contract 3.3).
-var framework = []string{
-	"HOME", "TMPDIR", "TEMP", "TMP", "HYPHA_SERVER_URL", "HYPHA_WORKSPACE", "HYPHA_ARTIFACT_ID",
-	"BIOENGINE_WORKER_SERVICE_ID", "BIOENGINE_APPLICATION_ID", "BIOENGINE_ARTIFACT_ID",
-	"HYPHA_ARTIFACT_VERSION", "BIOENGINE_ARTIFACT_VERSION", "BIOENGINE_APP_DIR",
-}
-
-func isFramework(name string) bool { return slices.Contains(framework, name) }
-
 // envArg reads application_env_vars: class -> variables.
 func envArg(r *hypha.Request) (map[string]map[string]string, error) {
 	const name = "application_env_vars"
@@ -79,7 +69,8 @@ type place struct {
 	home                  string // shared by all replicas of the application
 }
 
-// frameworkEnv is the last layer of every replica's environment.
+// frameworkEnv are the variables that the worker sets over whatever the author
+// or the user gave (contract 3.3).
 func frameworkEnv(p place) map[string]string {
 	temporary := filepath.Join(p.home, "tmp")
 	return map[string]string{

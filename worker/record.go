@@ -4,15 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
-
-	"github.com/bioengine-hpc/bioengine-hpc/jobs"
 )
 
 // record is what the worker knows of an application beyond its jobs. It is
 // stored with them in one transaction and never holds the value of a secret:
-// those are kept by jobs with the deployments they are for.
+// those are in storedSecrets.
 type record struct {
 	Workspace   string         `json:"workspace"` // of the worker
 	ArtifactID  string         `json:"artifact_id"`
@@ -51,16 +48,21 @@ type offer struct {
 type storedSettings struct {
 	Kwargs       map[string][]byte            `json:"kwargs"` // msgpack, which keeps integers, floats and bytes apart
 	Env          map[string]map[string]string `json:"env"`
-	HasToken     bool                         `json:"has_token"`
 	DisableGPU   bool                         `json:"disable_gpu"`
 	MaxOngoing   int                          `json:"max_ongoing"`
 	AutoRedeploy bool                         `json:"auto_redeploy"`
 }
 
+// storedSecrets are the values that storedSettings leaves out. They are stored
+// apart from the record, as jobs.Application.Secrets, also those of classes
+// that the application does not have: another version may.
+type storedSecrets struct {
+	Token string                       `json:"token,omitempty"`
+	Env   map[string]map[string]string `json:"env,omitempty"` // secret variables only, by class, with the underscore
+}
+
 func (s settings) store() (storedSettings, error) {
-	stored := storedSettings{
-		HasToken: s.token != "", DisableGPU: s.disableGPU, MaxOngoing: s.maxOngoing, AutoRedeploy: s.autoRedeploy,
-	}
+	stored := storedSettings{DisableGPU: s.disableGPU, MaxOngoing: s.maxOngoing, AutoRedeploy: s.autoRedeploy}
 	for class, values := range s.kwargs {
 		packed, err := pack(values)
 		if err != nil {
@@ -90,9 +92,28 @@ func blanked(env map[string]string) map[string]string {
 	return env
 }
 
-// restore is the opposite of store, with the values of secrets taken back
-// from the deployments that hold them.
-func (stored storedSettings) restore(deployments []jobs.Deployment) (settings, error) {
+func (s settings) secrets() (json.RawMessage, error) {
+	stored := storedSecrets{Token: s.token, Env: map[string]map[string]string{}}
+	for class, env := range s.env {
+		for name, value := range env {
+			if _, ok := secretName(name); !ok {
+				continue
+			}
+			if stored.Env[class] == nil {
+				stored.Env[class] = map[string]string{}
+			}
+			stored.Env[class][name] = value
+		}
+	}
+	data, err := json.Marshal(stored)
+	if err != nil {
+		return nil, fmt.Errorf("pack the application's secrets: %w", err)
+	}
+	return data, nil
+}
+
+// restore is the opposite of store and secrets.
+func (stored storedSettings) restore(secrets json.RawMessage) (settings, error) {
 	s := settings{disableGPU: stored.DisableGPU, maxOngoing: stored.MaxOngoing, autoRedeploy: stored.AutoRedeploy}
 	for class, packed := range stored.Kwargs {
 		values, err := unpackMap(packed)
@@ -104,40 +125,19 @@ func (stored storedSettings) restore(deployments []jobs.Deployment) (settings, e
 		}
 		s.kwargs[class] = values
 	}
-	for _, d := range deployments {
-		if stored.HasToken {
-			s.token = d.Secrets[tokenVariable]
-		}
+	var hidden storedSecrets
+	if err := json.Unmarshal(secrets, &hidden); err != nil {
+		return s, fmt.Errorf("read its secrets: %w", err)
 	}
+	s.token = hidden.Token
 	if stored.Env != nil {
-		s.env, s.lost = map[string]map[string]string{}, map[string][]string{}
+		s.env = map[string]map[string]string{}
 	}
 	for class, env := range stored.Env {
 		s.env[class] = maps.Clone(env)
-		for _, name := range slices.Sorted(maps.Keys(env)) {
-			s.restoreSecret(class, name, stored.Env, deployments)
-		}
+		maps.Copy(s.env[class], hidden.Env[class])
 	}
 	return s, nil
-}
-
-func (s settings) restoreSecret(class, name string, env map[string]map[string]string, deployments []jobs.Deployment) {
-	bare, ok := secretName(name)
-	if !ok {
-		return
-	}
-	for _, d := range deployments {
-		_, own := env[d.Class][name]
-		_, plain := env[d.Class][bare]
-		holds := d.Class == class || class == everyClass && !own && !plain
-		if value, ok := d.Secrets[bare]; ok && holds {
-			s.env[class][name] = value
-			return
-		}
-	}
-	if !isFramework(bare) { // the framework's value wins anyway
-		s.lost[class] = append(s.lost[class], bare)
-	}
 }
 
 func (r record) marshal() (json.RawMessage, error) {

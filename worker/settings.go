@@ -14,7 +14,6 @@ const (
 type settings struct {
 	kwargs       map[string]map[string]any    // by class
 	env          map[string]map[string]string // by class, secrets under their name with the underscore
-	lost         map[string][]string          // by class, secrets whose value did not survive a restart
 	token        string                       // hypha_token
 	disableGPU   bool
 	maxOngoing   int
@@ -45,7 +44,7 @@ func (r request) inherit(previous *settings) settings {
 		s.kwargs = r.kwargs
 	}
 	if r.env != nil {
-		s.env, s.lost = r.env, nil
+		s.env = r.env
 	}
 	if r.token != "" {
 		s.token = r.token
@@ -105,15 +104,4 @@ func masked(plain, secret map[string]string) map[string]any {
 		shown[name] = hidden
 	}
 	return shown
-}
-
-// checkLost refuses to start a class without a secret that it was given: the
-// value was kept for the classes that ran only, and the controller restarted.
-func (s settings) checkLost(classes []string) error {
-	for _, class := range append([]string{everyClass}, classes...) {
-		for _, name := range s.lost[class] {
-			return valueError("The value of secret '%s' of '%s' is not known any more since the worker was restarted. Please pass application_env_vars again.", name, class)
-		}
-	}
-	return nil
 }

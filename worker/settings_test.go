@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/bioengine-hpc/bioengine-hpc/hypha"
-	"github.com/bioengine-hpc/bioengine-hpc/jobs"
 )
 
 type classEnv = map[string]map[string]string
@@ -59,9 +58,6 @@ func TestEnvironment(t *testing.T) {
 	if len(shown) != len(plain)+len(secret) || shown["KEY"] != "*****" || shown["HYPHA_TOKEN"] != "*****" || shown["SHARED"] != "main" {
 		t.Errorf("shown: %v", shown)
 	}
-	if len(framework) != len(frameworkEnv(p)) {
-		t.Errorf("%d names of the framework, but %d variables", len(framework), len(frameworkEnv(p)))
-	}
 }
 
 func TestUserToken(t *testing.T) {
@@ -82,20 +78,15 @@ func TestSettingsSurviveRestart(t *testing.T) {
 	s := settings{
 		kwargs: map[string]map[string]any{"Main": {"n": int64(42), "f": 1.0, "b": []byte{0, 255}, "nested": map[string]any{"l": []any{nil, true, "x"}}}},
 		env: classEnv{
-			"Main":   {"PLAIN": "1", "_KEY": "main's key", "_HOME": "no effect"},
+			"Main":   {"PLAIN": "1", "_KEY": "main's key", "_HOME": "of no effect"},
 			"*":      {"_KEY": "everybody's key", "_SHARED": "s"},
-			"Absent": {"_LOST": "l", "KEPT": "k"},
+			"Absent": {"_KEY": "nobody's key", "KEPT": "k"},
 		},
 		token: "the token", disableGPU: true, maxOngoing: 3, autoRedeploy: true,
 	}
-	var deployments []jobs.Deployment
-	for _, class := range []string{"Main", "Sub"} {
-		plain, secret := environment(nil, s, class, place{home: "/h"})
-		deployments = append(deployments, jobs.Deployment{Name: class, Class: class, Env: plain, Secrets: secret})
-	}
 	stored := must(s.store())
 	text := string(must(json.Marshal(stored)))
-	for _, value := range []string{"main's key", "everybody's key", "the token", `"s"`, `"l"`} {
+	for _, value := range []string{"main's key", "everybody's key", "the token", `"s"`, "of no effect", "nobody's key"} {
 		if strings.Contains(text, value) {
 			t.Errorf("the record holds the secret %q: %s", value, text)
 		}
@@ -104,26 +95,15 @@ func TestSettingsSurviveRestart(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &read); err != nil {
 		t.Fatal(err)
 	}
-	got := must(read.restore(deployments))
+	got := must(read.restore(must(s.secrets())))
 	if !reflect.DeepEqual(got.kwargs, s.kwargs) {
 		t.Errorf("arguments: %#v", got.kwargs)
 	}
-	want := classEnv{
-		"Main":   {"PLAIN": "1", "_KEY": "main's key", "_HOME": ""},
-		"*":      {"_KEY": "everybody's key", "_SHARED": "s"},
-		"Absent": {"_LOST": "", "KEPT": "k"},
-	}
-	if !reflect.DeepEqual(got.env, want) {
+	if !reflect.DeepEqual(got.env, s.env) {
 		t.Errorf("environment: %v", got.env)
 	}
 	if got.token != s.token || !got.disableGPU || got.maxOngoing != 3 || !got.autoRedeploy {
 		t.Errorf("%+v", got)
-	}
-	if err := got.checkLost([]string{"Main", "Sub"}); err != nil {
-		t.Errorf("nothing that these classes need is lost, but: %v", err)
-	}
-	if err := got.checkLost([]string{"Absent"}); err == nil || !strings.Contains(err.Error(), "secret 'LOST' of 'Absent'") {
-		t.Errorf("%v", err)
 	}
 }
 

@@ -44,7 +44,9 @@ func TestRestart(t *testing.T) {
 	worker := s.service(t, client, "bioengine-worker")
 	save(t, worker, demoManifest, demoSource)
 	id := call(t, worker, "run_application", "demo", hypha.Kwargs{
-		"application_id": "steady", "hypha_token": "the token", "application_env_vars": map[string]any{"Main": map[string]any{"_KEY": "secret"}},
+		"application_id": "steady", "hypha_token": "the token", "application_env_vars": map[string]any{
+			"Main": map[string]any{"_KEY": "secret"}, "*": map[string]any{"_KEY": "everybody's secret"}, "Later": map[string]any{"_KEY": "secret of a class to come"},
+		},
 	}).(string)
 	before := awaitStatus(t, worker, id, "RUNNING")
 	app := s.service(t, client, id)
@@ -76,6 +78,11 @@ func TestRestart(t *testing.T) {
 	call(t, worker, "run_application", "demo", hypha.Kwargs{"application_id": id, "max_ongoing_requests": 2})
 	if secrets := s.cluster.app(id).Deployments[0].Secrets; secrets["KEY"] != "secret" || secrets["HYPHA_TOKEN"] != "the token" {
 		t.Errorf("an update after a restart has the secrets %v", secrets)
+	}
+	save(t, worker, strings.Replace(demoManifest, "main:Main", "main:Later", 1), strings.Replace(demoSource, "class Main", "class Later", 1))
+	call(t, worker, "run_application", "demo", hypha.Kwargs{"application_id": id})
+	if secrets := s.cluster.app(id).Deployments[0].Secrets; secrets["KEY"] != "secret of a class to come" || secrets["HYPHA_TOKEN"] != "the token" {
+		t.Errorf("a class that came with an update after a restart has the secrets %v", secrets)
 	}
 }
 
