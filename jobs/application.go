@@ -19,6 +19,7 @@ type Application struct {
 	Slurm       *manifest.Slurm // the manifest's slurm block, nil without one
 	Record      json.RawMessage // the worker's own record, stored in the same transaction
 	Secrets     json.RawMessage // the worker's own secrets, stored apart with those of the deployments
+	Removing    bool            // set by Applications: its removal has begun
 }
 
 // Deployment is one class of an application. The first of an application is

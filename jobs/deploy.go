@@ -194,7 +194,7 @@ func decode(row store.Application) (Application, error) {
 	}
 	app := Application{
 		ID: row.ID, Revision: row.Revision, Deployments: plain.Deployments, Files: plain.Files,
-		Hypha: plain.Hypha, DisableGPU: plain.DisableGPU, Record: row.Record, Secrets: secrets.Own,
+		Hypha: plain.Hypha, DisableGPU: plain.DisableGPU, Record: row.Record, Secrets: secrets.Own, Removing: row.Removing,
 	}
 	for i := range app.Deployments {
 		app.Deployments[i].Secrets = secrets.Deployments[app.Deployments[i].Name]

@@ -30,6 +30,13 @@ func TestStoredApplication(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	})
+	t.Run("says that it is being removed", func(t *testing.T) {
+		row := row
+		row.Removing = true
+		if got, err := decode(row); err != nil || !got.Removing {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
 	t.Run("without secrets", func(t *testing.T) {
 		row, err := encode(Application{ID: "app"})
 		if err != nil {

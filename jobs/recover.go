@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -93,14 +92,13 @@ func (m *Manager) stopAdopted(r *replica, now time.Time) {
 	r.cancelAt = now.Add(grace(r.dep.Deployment) + m.cfg.Times.CancelAfter)
 }
 
-// Applications returns everything that is deployed, secrets included, oldest
-// first. Those being removed are left out.
+// Applications returns everything that is stored, secrets included, oldest
+// first.
 func (m *Manager) Applications(ctx context.Context) ([]Application, error) {
 	rows, err := m.store.Applications(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows = slices.DeleteFunc(rows, func(r store.Application) bool { return r.Removing })
 	apps := make([]Application, len(rows))
 	for i, row := range rows {
 		if apps[i], err = decode(row); err != nil {

@@ -86,7 +86,7 @@ func (w *Worker) recovered(app jobs.Application) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.recovered = true
+	a.recovered, a.deleting = true, app.Removing
 	return a, nil
 }
 

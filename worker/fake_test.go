@@ -121,7 +121,11 @@ func (c *cluster) SetRecord(_ context.Context, id string, r json.RawMessage) err
 func (c *cluster) Applications(context.Context) ([]jobs.Application, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.apps), nil
+	apps := slices.Clone(c.apps)
+	for i := range apps {
+		apps[i].Removing = c.deleting[apps[i].ID]
+	}
+	return apps, nil
 }
 
 func (c *cluster) app(id string) jobs.Application {

@@ -13,7 +13,7 @@ import (
 func (w *Worker) Changed(set jobs.Set) {
 	a := w.heard(set.Application)
 	if a == nil {
-		return // it is being removed since before the restart
+		return // it has gone
 	}
 	a.setEntry(set.Entry)
 }

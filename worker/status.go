@@ -133,7 +133,7 @@ func (w *Worker) statusOf(ctx context.Context, id string, q statusQuery) (ordere
 		return nil, runtimeError("The state of application '%s' is not known: %s", id, err)
 	}
 	if a == nil {
-		return untracked(id, known && running.Deleting), nil
+		return untracked(id), nil
 	}
 	v := a.view()
 	v.known, v.jobs = known, running
@@ -168,12 +168,8 @@ func (w *Worker) statusOf(ctx context.Context, id string, q statusQuery) (ordere
 	}, nil
 }
 
-// untracked is the answer about an application that does not run, or that an
-// earlier controller began to stop.
-func untracked(id string, deleting bool) ordered {
-	if deleting {
-		return ordered{{"status", "DELETING"}, {"message", deletingMessage(id)}}
-	}
+// untracked is the answer about an application that does not run.
+func untracked(id string) ordered {
 	return ordered{
 		{"status", "NOT_RUNNING"},
 		{"message", fmt.Sprintf("Application '%s' is not currently deployed. To deploy this application, call "+

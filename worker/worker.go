@@ -29,7 +29,7 @@ type Replicas interface {
 	Remove(ctx context.Context, id string) error
 	// SetRecord replaces the worker's own record of an application.
 	SetRecord(ctx context.Context, id string, record json.RawMessage) error
-	// Applications are all that are stored and not being removed.
+	// Applications are all that are stored, those being removed too.
 	Applications(ctx context.Context) ([]jobs.Application, error)
 	Status(ctx context.Context, id string) (jobs.Status, error)
 	Logs(ctx context.Context, id string, tail, previous int) (map[string]map[string]jobs.Log, error)

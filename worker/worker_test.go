@@ -86,6 +86,32 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+func TestRestartDuringRemoval(t *testing.T) {
+	s := newSite(t)
+	client := s.client(t, s.token)
+	worker := s.service(t, client, "bioengine-worker")
+	save(t, worker, demoManifest, demoSource)
+	call(t, worker, "run_application", "demo", hypha.Kwargs{"application_id": "leaving"})
+	before := awaitStatus(t, worker, "leaving", "RUNNING")
+	call(t, worker, "stop_application", "leaving")
+	s.stop()
+	s.start(t)
+	worker = s.service(t, client, "bioengine-worker")
+	all, _ := call(t, worker, "get_application_status").(map[string]any)
+	after, _ := all["leaving"].(map[string]any)
+	if after["status"] != "DELETING" || after["start_time"] != before["start_time"] {
+		t.Errorf("the list of all after the restart: %v", all)
+	}
+	call(t, worker, "stop_application", "leaving")
+	if _, err := client.GetService(t.Context(), "ws-user-"+s.user+"/leaving", hypha.GetServiceOptions{}); err == nil {
+		t.Error("its service is registered again")
+	}
+	s.cluster.bury("leaving")
+	if all, ok := call(t, worker, "get_application_status").(map[string]any); !ok || len(all) != 0 {
+		t.Errorf("after its end: %v", all)
+	}
+}
+
 func TestPermissions(t *testing.T) {
 	s := newSite(t)
 	worker := s.service(t, s.client(t, s.token), "bioengine-worker")
