@@ -128,7 +128,7 @@ const (
 	EventStep    = "step"    // {Step, Steps}
 	EventReady   = "ready"   // {Ready, Steps}
 	EventFailed  = "failed"  // {Step, Error, Traceback, Hint, Steps}; before ready only
-	EventHealth  = "health"  // {Failures, Error}: at the third failure in a row, at each one after it, and with 0 when healthy again
+	EventHealth  = "health"  // {Failures, Error}: after each failed check, and with 0 when healthy again
 	EventDrained = "drained" // no call is open
 	EventExited  = "exited"  // {Code, Signal, Lines}
 )

@@ -18,6 +18,7 @@ const (
 	writeBuffer     = muxHeader + writeChunk // of gorilla, pooled: held only while a message is written
 	maxSocketFrame  = 1 << 20                // bytes of one WebSocket message we accept
 	closeReasonSize = 123                    // bytes that fit into a close frame
+	goodbyeTime     = 250 * time.Millisecond // for the reason, behind a write that may be stuck
 )
 
 // wsConn makes a WebSocket the byte stream that yamux runs on. It is the only code that knows WebSocket frames.
@@ -120,7 +121,7 @@ func (w *wsConn) beat() error {
 // goodbye sends the reason of a wanted end, if it can be sent soon.
 func (w *wsConn) goodbye(reason string) {
 	frame := websocket.FormatCloseMessage(websocket.CloseNormalClosure, reason[:min(len(reason), closeReasonSize)])
-	_ = w.ws.WriteControl(websocket.CloseMessage, frame, time.Now().Add(time.Second)) // the end comes either way
+	_ = w.ws.WriteControl(websocket.CloseMessage, frame, time.Now().Add(goodbyeTime)) // the end comes either way
 }
 
 // end remembers the first error of reading in our own words.
