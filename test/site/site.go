@@ -42,7 +42,6 @@ type Site struct {
 	Dir       string // as this machine sees the controller's home
 	Token     string // the worker's own token
 	options   Options
-	configs   int
 
 	mu         sync.Mutex // guards the following fields
 	controller *exec.Cmd
