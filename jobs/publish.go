@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -88,12 +89,12 @@ func (a *application) deploymentStatus(d *deployment) DeploymentStatus {
 		if state == "RUNNING" && r.unwell == "" && r.dep == d {
 			healthy++
 		}
-		if text := r.message(); text != "" && r.dep == d && r.worthSaying(state) {
+		if text := r.message(); text != "" && text != d.message && r.dep == d && r.worthSaying(state) {
 			messages = append(messages, text)
 		}
 	}
-	if d.message != "" {
-		messages = append(messages, d.message)
+	if text := d.explain(); text != "" {
+		messages = append(messages, text)
 	}
 	s.Message = strings.Join(messages, "\n")
 	s.Status = d.word(healthy)
@@ -120,6 +121,18 @@ func (d *deployment) word(healthy int) string {
 		return "UNHEALTHY"
 	}
 	return "UPDATING"
+}
+
+// explain says why the last replica ended, in the contract's words (5.2) while
+// none has ever run.
+func (d *deployment) explain() string {
+	switch {
+	case d.message == "" || d.everRan:
+		return d.message
+	case d.failed:
+		return fmt.Sprintf("The deployment failed to start %d times in a row. Error:\n%s", d.tries, d.message)
+	}
+	return fmt.Sprintf("A replica failed to start with exception. Retrying %d more time(s). Error:\n%s", max(0, maxTries(d.Deployment)-d.tries), d.message)
 }
 
 func (r *replica) status(state string) ReplicaStatus {
