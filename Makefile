@@ -36,13 +36,13 @@ lint: ## go vet, staticcheck, gofmt
 	go vet -tags systems ./...
 	go tool staticcheck -tags systems ./...
 
-test: lint ## everything, on the real systems, with the race detector (root on Debian)
+test: ## everything, on the real systems, with the race detector (root on Debian)
 	./scripts/test.sh systems
 
-test-unit: lint ## what needs neither root nor a cluster: Go, gcc and Python only
+test-unit: ## what needs neither root nor a cluster: Go, gcc and Python only
 	./scripts/test.sh unit
 
-test-full: lint ## `test` and what takes longer
+test-full: ## `test` and what takes longer
 	./scripts/test.sh full
 
 bench: build ## the figures of docs/benchmarks.md

@@ -24,6 +24,7 @@ else
   parts=(hypha)
 fi
 
+make --no-print-directory lint
 go run ./test/bed/cmd/bed prepare "${parts[@]}"
 make --no-print-directory build race
 if [ "$level" != unit ]; then

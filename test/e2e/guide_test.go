@@ -15,7 +15,10 @@ import (
 
 // TestGuide runs an unchanged script in the style of the user guide.
 func TestGuide(t *testing.T) {
-	t.Run("on Slurm and Apptainer", func(t *testing.T) { guide(t, shared) })
+	t.Run("on Slurm and Apptainer", func(t *testing.T) {
+		guide(t, shared)
+		node(t, shared)
+	})
 	t.Run("on the local back end", func(t *testing.T) {
 		ctx := within(t, 2*time.Minute)
 		bin, err := filepath.Abs("bin/race")
@@ -35,6 +38,7 @@ func TestGuide(t *testing.T) {
 			t.Fatal(err)
 		}
 		guide(t, s)
+		node(t, s)
 	})
 }
 
@@ -58,15 +62,20 @@ func guide(t *testing.T, s *site.Site) {
 	}
 }
 
-// TestNode makes the same call with the JavaScript client.
-func TestNode(t *testing.T) {
+// node makes the same call with the JavaScript client.
+func node(t *testing.T, s *site.Site) {
 	ctx := within(t, 2*time.Minute)
-	cli(t, ctx, "app", "save", "examples/hello")
-	run(t, ctx, "hello", "node-hello")
-	out, err := shared.Node(ctx, shared.Token, "test/clients/call.cjs", shared.Workspace+"/node-hello", "greet", "Node")
+	app := func(args ...string) {
+		if _, err := s.CLI(ctx, s.Token, append([]string{"app"}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	app("run", "hello", "--id", "node-hello", "--wait")
+	out, err := s.Node(ctx, s.Token, "test/clients/call.cjs", s.Workspace+"/node-hello", "greet", "Node")
 	if err != nil || !strings.Contains(out, "Hello, Node!") {
 		t.Errorf("%q, %v", out, err)
 	}
+	app("stop", "node-hello", "--wait")
 }
 
 // TestComposition deploys three deployments, one job each, and holds what

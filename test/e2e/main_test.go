@@ -45,6 +45,9 @@ func runTests(m *testing.M) (code int) {
 	}
 	shared, err = site.Start(ctx, site.Options{Slurm: true, Bin: bin, Log: os.Stderr})
 	if err == nil {
+		err = bed.PrintVersions(ctx, os.Stdout, shared.Cluster, shared.Hypha)
+	}
+	if err == nil {
 		err = shared.StartController(ctx)
 	}
 	defer func() {
