@@ -18,6 +18,7 @@ const (
 	listPage         = 1000
 	missingExistence = "does not exist"
 	beingCreated     = "this may be a race condition"
+	notCommitted     = "exists but is in staging mode"
 )
 
 // A read that met a creation is tried again after pauses that double: five
@@ -54,7 +55,8 @@ func readArtifact(ctx context.Context, am artifacts, id, version string) (artifa
 }
 
 // readRecord waits for an artifact that is being created at this moment: the
-// artifact manager then answers that it exists but cannot be retrieved.
+// artifact manager then answers that it exists but cannot be retrieved, or is
+// not committed.
 func readRecord(ctx context.Context, am artifacts, id, version string) (any, error) {
 	for wait := creationFirst; ; wait *= 2 {
 		value, err := am.Call(ctx, "read", keywords("artifact_id", id, "version", version))
@@ -69,7 +71,7 @@ func readRecord(ctx context.Context, am artifacts, id, version string) (any, err
 
 func isBeingCreated(err error) bool {
 	var remote *hypha.RemoteError
-	return errors.As(err, &remote) && strings.Contains(remote.Message, beingCreated)
+	return errors.As(err, &remote) && (strings.Contains(remote.Message, beingCreated) || strings.Contains(remote.Message, notCommitted))
 }
 
 func artifactOf(fields map[string]any) artifact {

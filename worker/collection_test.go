@@ -25,6 +25,7 @@ func (s *script) Call(_ context.Context, method string, _ ...any) (any, error) {
 
 func TestCollection(t *testing.T) {
 	racing := &hypha.RemoteError{Class: "KeyError", Message: `"Artifact exists but failed to retrieve 'ws/applications', this may be a race condition."`}
+	staged := &hypha.RemoteError{Class: "KeyError", Message: `"Artifact with ID 'ws/applications' exists but is in staging mode (not committed)."`}
 	missing := &hypha.RemoteError{Class: "KeyError", Message: `"Artifact with ID 'ws/applications' does not exist."`}
 	for _, c := range []struct {
 		name    string
@@ -33,7 +34,7 @@ func TestCollection(t *testing.T) {
 	}{
 		{"is there", []error{nil}, []string{"read"}},
 		{"is created", []error{missing, nil}, []string{"read", "create"}},
-		{"is being created by somebody", []error{racing, racing, nil}, []string{"read", "read", "read"}},
+		{"is being created by somebody", []error{racing, staged, nil}, []string{"read", "read", "read"}},
 		{"was created by somebody meanwhile", []error{missing, errors.New("it exists"), racing, nil}, []string{"read", "create", "read", "read"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
