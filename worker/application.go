@@ -25,11 +25,12 @@ type application struct {
 	relay  *relay.Relay
 	uplink *uplink
 
-	wake chan struct{}   // holds one token when run should look again
-	gone context.Context // ends when the last job has
-	bury context.CancelFunc
-	life context.Context // ends when run has
-	stop context.CancelFunc
+	wake         chan struct{}   // holds one token when run should look again
+	entryChanged chan struct{}   // holds one token when watchHealth should
+	gone         context.Context // ends when the last job has
+	bury         context.CancelFunc
+	life         context.Context // ends when run has
+	stop         context.CancelFunc
 
 	// storing orders what reaches the store: an update, and what a replica
 	// offered under the record before it. It is taken before mu.
@@ -57,7 +58,7 @@ func (w *Worker) newApplication(id string, s state) (*application, error) {
 	a := &application{
 		id: id, client: clientID(w.cfg.Hypha.ClientID, id), worker: w,
 		log: w.log.With(zap.String("app", id)), uplink: &uplink{},
-		wake: make(chan struct{}, 1), state: s,
+		wake: make(chan struct{}, 1), entryChanged: make(chan struct{}, 1), state: s,
 	}
 	a.gone, a.bury = context.WithCancel(context.Background())
 	a.life, a.stop = context.WithCancel(context.Background())
@@ -107,10 +108,13 @@ func (a *application) current() state {
 }
 
 // look asks the goroutine to look at the fields again.
-func (a *application) look() {
+func (a *application) look() { nudge(a.wake) }
+
+// nudge leaves a token for the one goroutine that takes them.
+func nudge(tokens chan<- struct{}) {
 	select {
-	case a.wake <- struct{}{}:
-	default: // it will
+	case tokens <- struct{}{}:
+	default: // one is there
 	}
 }
 

@@ -15,6 +15,7 @@
 //	environment.go  what a replica finds in its environment
 //	application.go  one tracked application; connect.go its Hypha connection
 //	publish.go      its service comes and goes with its replicas; describe.go what it says
+//	health.go       what its callers hear while no replica can serve them
 //	status.go       its state in the contract's words; logs.go what it wrote
 //	stop.go         its end
 //	save.go         an upload, step by step

@@ -25,6 +25,7 @@ type cluster struct {
 	listener jobs.Listener
 	apps     []jobs.Application
 	ready    map[string]bool
+	sick     map[string]string // status of deployments that are not well
 	deleting map[string]bool
 	attach   int64
 }
@@ -32,7 +33,7 @@ type cluster struct {
 var _ Replicas = (*cluster)(nil)
 
 func newCluster() *cluster {
-	return &cluster{ready: map[string]bool{}, deleting: map[string]bool{}}
+	return &cluster{ready: map[string]bool{}, sick: map[string]string{}, deleting: map[string]bool{}}
 }
 
 // listen attaches a worker, as a restarted controller does: the replicas that
@@ -69,7 +70,25 @@ func (c *cluster) start(id string, ready bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ready[id] = ready
+	delete(c.sick, id)
 	c.publish(c.apps[c.index(id)])
+}
+
+// cut takes the link to an application's replica away; start brings it back.
+func (c *cluster) cut(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	app := c.apps[c.index(id)]
+	c.listener.Changed(jobs.Set{Application: id, Revision: app.Revision, Entry: []jobs.EntryReplica{{
+		Tag: fmt.Sprintf("r1x%d", app.Revision), MaxOngoing: 5, Attach: c.attach, Ready: readyOf(app),
+	}}})
+}
+
+// fall gives the deployments of an application a status.
+func (c *cluster) fall(id, status string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sick[id] = status
 }
 
 func (c *cluster) publish(app jobs.Application) {
@@ -150,6 +169,9 @@ func (c *cluster) Status(_ context.Context, id string) (jobs.Status, error) {
 				ID: "living", JobID: "7", State: "RUNNING", Node: "c1", Created: time.Unix(1_700_000_000, 0),
 				Steps: map[string]time.Duration{"queue": 1500 * time.Millisecond},
 			}}
+		}
+		if word := c.sick[id]; word != "" {
+			one.Status, one.Message, one.EverRan = word, "out of order", true
 		}
 		s.Deployments = append(s.Deployments, one)
 	}

@@ -28,6 +28,7 @@ func (a *application) run(ctx context.Context) {
 			a.log.Error("the application cannot take calls", zap.Error(err))
 		}
 	})
+	own.Go(func() { a.watchHealth(ctx) })
 	for !a.over(ctx) {
 		a.hold(ctx)
 	}

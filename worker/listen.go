@@ -22,8 +22,12 @@ func (a *application) setEntry(entry []jobs.EntryReplica) {
 	a.mu.Lock()
 	a.entry, a.heard = entry, true
 	a.relay.SetReplicas(relayReplicas(entry)) // under mu, so that sets stay in order
+	if served(entry) {
+		a.relay.SetUnhealthy(nil)
+	}
 	a.mu.Unlock()
 	a.look()
+	nudge(a.entryChanged)
 }
 
 func relayReplicas(entry []jobs.EntryReplica) []relay.Replica {
