@@ -2,7 +2,10 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/hashicorp/yamux"
 )
 
 // Greet is the agent's first step: it tells what lives in the agent and returns the controller's answer.
@@ -10,21 +13,18 @@ func (c *Conn) Greet(ctx context.Context, hello Hello) (Welcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
 	var welcome Welcome
-	s, err := c.mux.OpenStream()
+	s, err := c.openStream(Header{Kind: KindGreeting})
 	if err != nil {
 		return welcome, fmt.Errorf("greet: %w", c.sendError(ctx, err))
 	}
+	defer s.Close()
 	defer within(ctx, s)()
-	l := &lane{stream: s}
-	for _, v := range []any{Header{Kind: KindControl}, hello} {
-		if err := c.writeFrame(l, v); err != nil {
-			return welcome, fmt.Errorf("greet: %w", c.sendError(ctx, err))
-		}
+	if err := c.writeFrame(s, hello, MaxControl); err != nil {
+		return welcome, fmt.Errorf("greet: %w", c.sendError(ctx, err))
 	}
 	if err := readFrame(s, MaxControl, &welcome); err != nil {
 		return welcome, fmt.Errorf("greet: no welcome: %w", c.sendError(ctx, err))
 	}
-	c.control = newLane(s)
 	return welcome, nil
 }
 
@@ -32,32 +32,43 @@ func (c *Conn) Greet(ctx context.Context, hello Hello) (Welcome, error) {
 func (c *Conn) Hello(ctx context.Context) (Hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
-	var hello Hello
 	s, err := c.mux.AcceptStreamWithContext(ctx)
 	if err != nil {
-		return hello, fmt.Errorf("wait for greeting: %w", c.sendError(ctx, err))
+		return Hello{}, fmt.Errorf("wait for greeting: %w", c.sendError(ctx, err))
 	}
-	defer within(ctx, s)()
-	var head Header
-	if err := readFrame(s, MaxHeader, &head); err != nil {
-		return hello, fmt.Errorf("read greeting: %w", c.sendError(ctx, err))
+	hello, err := readHello(ctx, s)
+	if err != nil {
+		s.Close()
+		return Hello{}, fmt.Errorf("read greeting: %w", c.sendError(ctx, err))
 	}
-	if head.Kind != KindControl {
-		return hello, fmt.Errorf("read greeting: %w", violation("the first stream is %q", head.Kind))
-	}
-	if err := readFrame(s, MaxControl, &hello); err != nil {
-		return hello, fmt.Errorf("read greeting: %w", c.sendError(ctx, err))
-	}
-	c.control = newLane(s)
+	c.greeting = s
 	return hello, nil
 }
 
-// Welcome answers Hello. The controller calls it once, before Run and before it sends anything else.
+func readHello(ctx context.Context, s *yamux.Stream) (Hello, error) {
+	defer within(ctx, s)()
+	var head Header
+	var hello Hello
+	if err := readFrame(s, MaxHeader, &head); err != nil {
+		return hello, err
+	}
+	if head.Kind != KindGreeting {
+		return hello, violation("the first stream is %q", head.Kind)
+	}
+	return hello, readFrame(s, MaxControl, &hello)
+}
+
+// Welcome answers Hello. The controller calls it once, before Run.
 func (c *Conn) Welcome(ctx context.Context, w Welcome) error {
+	if c.greeting == nil {
+		return errors.New("welcome: there was no greeting")
+	}
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
-	if err := c.sendFrame(ctx, w); err != nil {
-		return fmt.Errorf("welcome: %w", err)
+	defer c.greeting.Close()
+	defer within(ctx, c.greeting)()
+	if err := c.writeFrame(c.greeting, w, MaxControl); err != nil {
+		return fmt.Errorf("welcome: %w", c.sendError(ctx, err))
 	}
 	return nil
 }

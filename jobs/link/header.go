@@ -9,3 +9,6 @@ type Header struct {
 	ID         string `json:"id,omitempty"`         // handle: names the call in logs
 	Size       int64  `json:"size,omitempty"`       // handle: bytes of the request, for admission; not trusted
 }
+
+// lane names the streams that keep their order among themselves.
+func (h Header) lane() string { return h.Kind + " " + h.Replica }

@@ -15,13 +15,15 @@
 //	                                                <-  101, or 4xx/5xx with {"code","message"}
 //	  from here on: yamux streams inside binary WebSocket messages; the agent is yamux's client
 //
-//	  stream 1: header {"kind":"control"}, Hello    ->
+//	  first stream: header {"kind":"greeting"},
+//	  Hello                                         ->
 //	                                                <-  Welcome
-//	  Control …                                    <->  Control …             one JSON frame each, in order
 //
 //	  Every stream starts with one frame: the JSON of Header, at most MaxHeader bytes. Then, by kind:
-//	  "messages"  either way, one per replica and direction, opened by the first message:
-//	              records (below) of at most SmallMessage bytes, one after the other
+//	  "control"   either way, one per direction: frames of Control, one after the other
+//	  "messages"  either way, one per replica and direction: records (below) of at most SmallMessage bytes
+//	  The streams of these two kinds are opened by the first message, closed by their sender when they are quiet for a
+//	  while, and opened anew; the receiver reads the streams of a kind and replica one after the other, so the order holds.
 //	  "message"   either way, one record, larger; the receiver closes when it has taken it, then the sender
 //	  "log"       agent -> controller, one per replica: records of LogRecord
 //	  "handle"    either way: request and answer of a call between deployments, see WriteHandleRequest
@@ -59,6 +61,7 @@ const (
 
 // Kinds of streams.
 const (
+	KindGreeting = "greeting"
 	KindControl  = "control"
 	KindMessages = "messages"
 	KindMessage  = "message"

@@ -75,7 +75,7 @@ func TestBrokenProtocolEndsTheLink(t *testing.T) {
 		"oversized message": {websocket.BinaryMessage, make([]byte, maxSocketFrame+1)},
 		"window exceeded":   {websocket.BinaryMessage, muxFrame(0, 1, 1, 1<<30, nil)},
 		"oversized hello": {websocket.BinaryMessage, muxFrame(0, 1, 1, 0,
-			append([]byte{0, 0, 0, 18}, append([]byte(`{"kind":"control"}`), 0xff, 0xff, 0xff, 0xff)...))},
+			append([]byte{0, 0, 0, 19}, append([]byte(`{"kind":"greeting"}`), 0xff, 0xff, 0xff, 0xff)...))},
 		"another first stream": {websocket.BinaryMessage, muxFrame(0, 1, 1, 0, append([]byte{0, 0, 0, 2}, "{}"...))},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,11 +121,17 @@ func TestOversizedFramesEndTheLink(t *testing.T) {
 			return err
 		},
 		"control message": func(c *Conn) error {
-			_, err := c.control.stream.Write(binary.BigEndian.AppendUint32(nil, MaxControl+1))
+			s, err := c.openStream(Header{Kind: KindControl})
+			if err == nil {
+				_, err = s.Write(binary.BigEndian.AppendUint32(nil, MaxControl+1))
+			}
 			return err
 		},
 		"control that is not JSON": func(c *Conn) error {
-			_, err := c.control.stream.Write([]byte{0, 0, 0, 1, '{'})
+			s, err := c.openStream(Header{Kind: KindControl})
+			if err == nil {
+				_, err = s.Write([]byte{0, 0, 0, 1, '{'})
+			}
 			return err
 		},
 		"small message": func(c *Conn) error {

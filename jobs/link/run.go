@@ -14,7 +14,7 @@ import (
 
 // Handler takes what the other end sends. All its methods must return when the link ends: reads fail then.
 type Handler interface {
-	// Control is called in order, on one goroutine, with known types and events.
+	// Control is called in order, one call at a time, with known types and events.
 	Control(Control)
 	// Message is called in order for messages of at most SmallMessage bytes of one replica; while it blocks, the
 	// other end's Send does. Each larger message has a goroutine of its own.
@@ -28,26 +28,9 @@ func (c *Conn) Run(ctx context.Context, h Handler) error {
 	stop := context.AfterFunc(ctx, func() { c.Close(context.Cause(ctx).Error()) })
 	defer stop()
 	var readers sync.WaitGroup
-	readers.Go(func() {
-		c.fail(c.readControl(h))
-		c.end(errors.New("link lost: the control stream ended"), "control stream ended") // counts if nothing else did
-	})
 	c.acceptStreams(h, &readers)
 	readers.Wait()
 	return c.Err()
-}
-
-func (c *Conn) readControl(h Handler) error {
-	for {
-		var m Control
-		if err := readFrame(c.control.stream, MaxControl, &m); err != nil {
-			return err
-		}
-		c.control.stream.Shrink()
-		if known(m) {
-			h.Control(m)
-		}
-	}
 }
 
 func (c *Conn) acceptStreams(h Handler, readers *sync.WaitGroup) {
@@ -76,8 +59,10 @@ func (c *Conn) serveStream(s *yamux.Stream, h Handler) {
 	head, err := readHeader(s)
 	if err == nil {
 		switch head.Kind {
+		case KindControl:
+			err = c.readControl(s, head, h)
 		case KindMessages:
-			err = c.readMessages(s, head.Replica, h)
+			err = c.readMessages(s, head, h)
 		case KindMessage:
 			err = c.readMessage(s, head.Replica, h)
 		case KindLog, KindHandle:
@@ -100,11 +85,25 @@ func readHeader(s *yamux.Stream) (Header, error) {
 // shrinkAbove is the size of a message after which yamux's read buffer is given back: a quiet link keeps little.
 const shrinkAbove = 4 << 10
 
-// readMessages reads a stream of small messages, after the replica's earlier ones have been read to their end.
-func (c *Conn) readMessages(s *yamux.Stream, replica string, h Handler) error {
-	defer c.inOrder(replica)()
+// readControl reads control messages, after the earlier ones.
+func (c *Conn) readControl(s *yamux.Stream, head Header, h Handler) error {
+	defer c.inOrder(head)()
 	for {
-		m, size, err := readRecord(s, replica, SmallMessage)
+		var m Control
+		if err := readFrame(s, MaxControl, &m); err != nil {
+			return err
+		}
+		if known(m) {
+			h.Control(m)
+		}
+	}
+}
+
+// readMessages reads a stream of small messages, after the replica's earlier ones.
+func (c *Conn) readMessages(s *yamux.Stream, head Header, h Handler) error {
+	defer c.inOrder(head)()
+	for {
+		m, size, err := readRecord(s, head.Replica, SmallMessage)
 		if err != nil {
 			return err
 		}
@@ -119,12 +118,12 @@ func (c *Conn) readMessages(s *yamux.Stream, replica string, h Handler) error {
 	}
 }
 
-// inOrder waits for the replica's earlier stream; the returned function lets the next one go.
-func (c *Conn) inOrder(replica string) (release func()) {
+// inOrder waits until earlier streams of the same lane have been read; the returned function lets the next one go.
+func (c *Conn) inOrder(head Header) (release func()) {
 	mine := make(chan struct{})
 	c.mu.Lock()
-	before := c.order[replica]
-	c.order[replica] = mine
+	before := c.order[head.lane()]
+	c.order[head.lane()] = mine
 	c.mu.Unlock()
 	if before != nil {
 		<-before
@@ -132,8 +131,8 @@ func (c *Conn) inOrder(replica string) (release func()) {
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.order[replica] == mine {
-			delete(c.order, replica)
+		if c.order[head.lane()] == mine {
+			delete(c.order, head.lane())
 		}
 		close(mine)
 	}

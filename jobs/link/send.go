@@ -10,14 +10,13 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// lane is a stream that several goroutines write to in turn.
+// lane is a place in the order of sending: a stream that several goroutines write to in turn, opened when it is needed
+// and closed when it is quiet.
 type lane struct {
 	turn   chan struct{} // holds a value while somebody writes
 	stream *yamux.Stream // nil: to be opened by the next writer
 	used   bool          // since closeIfQuiet looked last
 }
-
-func newLane(s *yamux.Stream) *lane { return &lane{turn: make(chan struct{}, 1), stream: s} }
 
 func (l *lane) lock(ctx context.Context, done <-chan struct{}) error {
 	select {
@@ -47,41 +46,24 @@ func (l *lane) closeIfQuiet() {
 	l.used = false
 }
 
-// Control sends a control message, in order with the others. It fails only with the link or ctx; a message cut by ctx
-// costs the link, since nothing after it could be read.
+// Control sends a control message, in order with the others. A message that ctx cuts short is lost.
 func (c *Conn) Control(ctx context.Context, m Control) error {
-	if err := c.sendFrame(ctx, m); err != nil {
+	frame, err := encodeFrame(m, MaxControl)
+	if err == nil {
+		err = c.sendInTurn(ctx, Header{Kind: KindControl}, frame)
+	}
+	if err != nil {
 		return fmt.Errorf("send %s: %w", m.Type, err)
 	}
 	return nil
 }
 
-func (c *Conn) sendFrame(ctx context.Context, v any) error {
-	if c.control == nil {
-		return errors.New("the link has not been greeted")
-	}
-	if err := c.control.lock(ctx, c.Done()); err != nil {
-		return c.sendError(ctx, err)
-	}
-	defer c.control.unlock()
-	defer within(ctx, c.control.stream)()
-	err := c.writeFrame(c.control, v)
-	if err != nil && !errors.Is(err, ErrTooLarge) {
-		c.fail(fmt.Errorf("link lost: %w", err))
-	}
-	return c.sendError(ctx, err)
-}
-
-func (c *Conn) writeFrame(l *lane, v any) error {
-	limit := MaxControl
-	if _, ok := v.(Header); ok {
-		limit = MaxHeader
-	}
+func (c *Conn) writeFrame(s *yamux.Stream, v any, limit int) error {
 	frame, err := encodeFrame(v, limit)
 	if err != nil {
 		return err
 	}
-	return c.buffers.writeParts(l.stream, frame)
+	return c.buffers.writeParts(s, frame)
 }
 
 // Send sends a Hypha message and returns when it is on its way (at most SmallMessage bytes) or when the other end has
@@ -112,17 +94,26 @@ func (c *Conn) sendOrdered(ctx context.Context, m *Message) error {
 			return &sourceError{unexpected(err)}
 		}
 	}
-	l := c.lane(m.Replica)
+	return c.sendInTurn(ctx, Header{Kind: KindMessages, Replica: m.Replica}, encodeRecord(m), m.Head, data)
+}
+
+// sendInTurn writes to the lane of a header, after those who came first.
+func (c *Conn) sendInTurn(ctx context.Context, head Header, parts ...[]byte) error {
+	l := c.lane(head)
 	if err := l.lock(ctx, c.Done()); err != nil {
 		return c.sendError(ctx, err)
 	}
 	defer l.unlock()
 	l.used = true
-	if err := c.openLane(l, m.Replica); err != nil {
-		return c.sendError(ctx, err)
+	if l.stream == nil {
+		s, err := c.openStream(head)
+		if err != nil {
+			return c.sendError(ctx, err)
+		}
+		l.stream = s
 	}
 	defer within(ctx, l.stream)()
-	err := c.buffers.writeParts(l.stream, encodeRecord(m), m.Head, data)
+	err := c.buffers.writeParts(l.stream, parts...)
 	if err != nil {
 		// Nothing after a part of a message could be read: the next one takes a new stream, read after this one.
 		l.stream.Close()
@@ -131,25 +122,16 @@ func (c *Conn) sendOrdered(ctx context.Context, m *Message) error {
 	return c.sendError(ctx, err)
 }
 
-// lane returns the stream of a replica's small messages from this end.
-func (c *Conn) lane(replica string) *lane {
+// lane returns the lane of this end with the header.
+func (c *Conn) lane(head Header) *lane {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l := c.lanes[replica]
+	l := c.lanes[head.lane()]
 	if l == nil {
-		l = newLane(nil)
-		c.lanes[replica] = l
+		l = &lane{turn: make(chan struct{}, 1)}
+		c.lanes[head.lane()] = l
 	}
 	return l
-}
-
-func (c *Conn) openLane(l *lane, replica string) error {
-	if l.stream != nil {
-		return nil
-	}
-	s, err := c.openStream(Header{Kind: KindMessages, Replica: replica})
-	l.stream = s
-	return err
 }
 
 func (c *Conn) openStream(head Header) (*yamux.Stream, error) {
@@ -157,7 +139,7 @@ func (c *Conn) openStream(head Header) (*yamux.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.writeFrame(&lane{stream: s}, head); err != nil {
+	if err := c.writeFrame(s, head, MaxHeader); err != nil {
 		s.Close()
 		return nil, err
 	}
