@@ -122,7 +122,8 @@ func firstLine(cmd *exec.Cmd) (string, error) {
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return "", errors.Join(fmt.Errorf("it ended: %s", site.Tail([]byte(said.String()), 2000)), cmd.Wait())
+		ended := cmd.Wait() // it has printed all it will
+		return "", fmt.Errorf("%w\n%s", errors.Join(err, ended), site.Tail([]byte(said.String()), 2000))
 	}
 	return strings.TrimSpace(line), nil
 }

@@ -20,9 +20,9 @@ const method = `
   over TLS, agent, Python, and back.
 - Server and controller had their limits of messages raised (` + "`HYPHA_WS_MSG_RATE_LIMIT`, `hypha.message_rate`" + `), or those would
   have been measured: as they come, a server cuts a client above 200 messages per second, and the controller keeps each
-  application's connection below that by waiting. A small call costs the controller one message.
-- **Calls/s** is bounded by the CPUs here: controller and agent share them with server, client and both kinds of service. With more
-  cores the share grows.
+  application's connection below that by waiting.
+- **Calls/s**: all programs share the cores of one machine, and the application's calls pass two more of them than plain ones,
+  controller and agent.
 - **Arrays** are random float32. Plain clients compress what they send; the controller does not.
 - **Memory** is the resident set at the end of the time of watching (a minute); MB and KB are powers of 1000. **CPU** is the
   process's own clock over that time; the programs of Slurm that it ran are told apart (1/100 s is their unit).
@@ -35,7 +35,7 @@ const method = `
 - **run_application → RUNNING** is what a client sees that asks for the status every 20 ms: artifact from S3, manifest and decorators read,
   job submitted, agent joined, class constructed and checked, service registered. One run before was not counted.
 
-Run it again with ` + "`make bench`" + ` (root on Debian, less than ten minutes). All samples are then in bin/benchmarks.json.
+Run it again with ` + "`make bench`" + ` (root on Debian, about six minutes). All samples are then in bin/benchmarks.json.
 `
 
 // micro is a package with Go benchmarks.

@@ -28,8 +28,8 @@ func (r *Result) surroundings() string {
 	var p strings.Builder
 	fmt.Fprintf(&p, "\n## Machine\n\n| | |\n|---|---|\n")
 	fmt.Fprintf(&p, "| Machine | %d × %s, %.0f GB of memory, %s, Linux %s. Everything ran on it: clients, Hypha, controller, Slurm, jobs |\n", m.Cores, cmp.Or(m.CPU, "unknown CPU"), mb(m.MemoryBytes)/1000, m.System, m.Kernel)
-	fmt.Fprintf(&p, "| Other work | before the run: load %.1f, %.0f %% of the CPUs busy |\n", l.Before, l.BusyPercent)
-	fmt.Fprintf(&p, "| Load during the run | median %.1f, highest %.1f; most of it is the benchmark itself |\n", l.Median, l.Max)
+	fmt.Fprintf(&p, "| Before the run | load %.1f, %.0f %% of the CPUs busy with other work |\n", l.Before, l.BusyPercent)
+	fmt.Fprintf(&p, "| During the run | load median %.1f, highest %.1f, the benchmark's own included |\n", l.Median, l.Max)
 	fmt.Fprintf(&p, "| Built with | %s, release builds |\n", m.Go)
 	for _, line := range r.Versions {
 		what, version, _ := strings.Cut(line, "  ")
