@@ -52,6 +52,9 @@ type Server struct {
 
 	links atomic.Int64
 	conns sync.WaitGroup
+
+	mu     sync.Mutex // guards the following field
+	closed bool       // no link is begun any more: Serve waits for those that are
 }
 
 // NewServer returns a Server; Certificate, Gate, Accept and Log must be set.
@@ -71,6 +74,7 @@ func NewServer(config ServerConfig) *Server {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.conns.Wait()
+	defer s.shut()
 	defer cancel()
 	pending := newPendingListener(l, s.config.Limits.Handshakes)
 	web := &http.Server{
@@ -125,10 +129,30 @@ func (s *Server) join(ctx context.Context, w http.ResponseWriter, r *http.Reques
 		s.config.Log.Info("agent did not upgrade", zap.String("remote", r.RemoteAddr), zap.Error(err))
 		return
 	}
+	if !s.begin(func() { s.accept(ctx, ws, id.Allocation) }) {
+		ws.Close()
+	}
+}
+
+// begin starts a link's goroutine, unless Serve is about to return.
+func (s *Server) begin(link func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		s.links.Add(-1)
+		return false
+	}
 	s.conns.Go(func() {
 		defer s.links.Add(-1)
-		s.accept(ctx, ws, id.Allocation)
+		link()
 	})
+	return true
+}
+
+func (s *Server) shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 }
 
 func (s *Server) admit(ctx context.Context, id Identity, remote string) error {
