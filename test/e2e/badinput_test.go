@@ -68,12 +68,12 @@ func TestBadInput(t *testing.T) {
 		name, manifest, source string
 		want                   []string
 	}{
-		{"broken YAML", "id: [", goodSource, []string{"ValueError", "Invalid YAML in manifest file", "manifest.yaml"}},
+		{"broken YAML", "id: [", goodSource, []string{"Invalid YAML in manifest file", "manifest.yaml:1"}},
 		{"a missing field", strings.Replace(goodManifest, "description: Something is wrong with it.\n", "", 1), goodSource, []string{"Manifest is missing required field: 'description'"}},
 		{"a wrong type", strings.Replace(goodManifest, "ray-serve", "ray-swerve", 1), goodSource, []string{"Application type must be 'ray-serve'"}},
 		{"a missing file", strings.Replace(goodManifest, "main:Main", "other:Main", 1), goodSource, []string{"other"}},
 		{"a missing class", strings.Replace(goodManifest, "main:Main", "main:Other", 1), goodSource, []string{"Other not found in"}},
-		{"a path that climbs out", strings.Replace(goodManifest, "main:Main", "../main:Main", 1), goodSource, []string{"ValueError"}},
+		{"a path that climbs out", strings.Replace(goodManifest, "main:Main", "../main:Main", 1), goodSource, []string{"Invalid import path format", "manifest.yaml:7"}},
 		{"a negative resource", goodManifest, strings.Replace(goodSource, `"num_cpus": 1`, `"num_cpus": -1`, 1), []string{"num_cpus", "main.py:4"}},
 		{"text for a number", goodManifest, strings.Replace(goodSource, `"num_cpus": 1`, `"num_cpus": "many"`, 1), []string{"num_cpus", "main.py:4"}},
 		{"a syntax error", goodManifest, goodSource + "\ndef broken(:\n", []string{"main.py:1"}},
