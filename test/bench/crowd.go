@@ -26,6 +26,9 @@ func (s *stage) crowd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.stopApp(ctx); err != nil {
+		return err
+	}
 	if err := s.renew(ctx); err != nil {
 		return err
 	}
@@ -52,12 +55,9 @@ func (s *stage) crowd(ctx context.Context) error {
 	return nil
 }
 
-// renew stops the application and starts the controller afresh, so that memory
-// of earlier measurements does not count.
+// renew starts the controller afresh, so that memory of earlier measurements
+// does not count.
 func (s *stage) renew(ctx context.Context) error {
-	if _, err := s.CLI(ctx, s.Token, "app", "stop", appID, "--wait"); err != nil {
-		return err
-	}
 	if err := s.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (b *bench) stage(ctx context.Context, slurm bool) (found *Stage, err error)
 
 // measure takes all figures of a stage, those of a fresh controller first.
 func (s *stage) measure(ctx context.Context) error {
-	steps := []func(context.Context) error{s.versions, s.starts, s.runs, s.calls}
+	steps := []func(context.Context) error{s.versions, s.starts, s.runs, s.calls, s.stopApp}
 	if s.Cluster != nil {
 		steps = []func(context.Context) error{s.versions, s.starts, s.idle, s.runs, s.calls, s.crowd}
 	}

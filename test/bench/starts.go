@@ -73,3 +73,9 @@ func (s *stage) runs(ctx context.Context) error {
 	s.say("%s: %.2f s", s.found.Name, pick(s.found.Runs, func(r Run) float64 { return r.Running }))
 	return nil
 }
+
+// stopApp ends the application as its user would, so that its job cleans up.
+func (s *stage) stopApp(ctx context.Context) error {
+	_, err := s.CLI(ctx, s.Token, "app", "stop", appID, "--wait")
+	return err
+}
