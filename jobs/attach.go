@@ -102,7 +102,7 @@ func (m *Manager) attach(conn *link.Conn, hello link.Hello) (*replica, link.Welc
 		return nil, link.Welcome{}
 	}
 	if r.conn != nil {
-		r.conn.Close("the agent dialled in anew")
+		m.hangUp(r.conn, "the agent dialled in anew")
 	}
 	first := !r.joined
 	r.conn, r.joined, r.lostAt, r.live = conn, true, time.Time{}, nil
@@ -149,6 +149,12 @@ func (m *Manager) resume(r *replica, l link.Live, now time.Time) {
 	if r.phase == stopping {
 		m.tell(r, link.Control{Type: link.ControlDrain, Replica: r.Tag, Timeout: grace(r.dep.Deployment).Seconds()})
 	}
+}
+
+// hangUp closes a link beside the loop: its close frame may wait for a stuck
+// connection.
+func (m *Manager) hangUp(conn *link.Conn, reason string) {
+	m.later(func(context.Context) { conn.Close(reason) }, func() {})
 }
 
 // detach notes that a link is gone, unless a newer one took its place.

@@ -140,9 +140,7 @@ func (m *Manager) onSubmitted(r *replica, job string, err error) {
 	case errors.As(err, &refusal) && refusal.Kind != scheduler.Unclear:
 		m.log.Warn("a job was not accepted", appField(r.Application), zap.String("deployment", r.Deployment), errField(err))
 		r.failure = err.Error()
-		if refusal.Kind == scheduler.Refused {
-			r.dep.tries = max(r.dep.tries, maxTries(r.dep.Deployment)) // asking again soon is of no use
-		}
+		r.refused = refusal.Kind == scheduler.Refused
 		m.end(r, r.failure, now)
 	default:
 		// A job may exist. The next polls look for its comment.

@@ -46,6 +46,7 @@ type replica struct {
 	draining bool      // the agent itself announced its end
 	failure  string    // why the replica had to be stopped, "" when it was asked to
 	settled  bool      // failure has been counted
+	refused  bool      // the batch system turned the job down: asking again soon is of no use
 	cancelAt time.Time // when to order the cancellation (again)
 	inFlight bool      // an order to the batch system is under way
 }

@@ -90,7 +90,7 @@ func (m *Manager) settle(r *replica, now time.Time) {
 	}
 	d.tries++
 	wait := min(m.cfg.Times.BackoffMin<<min(d.tries-1, 16), m.cfg.Times.BackoffMax)
-	if !d.everRan && d.tries >= maxTries(d.Deployment) {
+	if r.refused || !d.everRan && d.tries >= maxTries(d.Deployment) {
 		d.failed = true
 		wait = m.cfg.Times.FailedRetry
 	}

@@ -101,7 +101,7 @@ func (m *Manager) end(r *replica, cause string, now time.Time) {
 	}
 	r.phase = ended
 	if r.conn != nil {
-		r.conn.Close("the job has ended")
+		m.hangUp(r.conn, "the job has ended")
 		r.conn = nil
 	}
 	if err := m.store.EndAllocation(m.workCtx, r.ID, string(ended), joinNonEmpty("; ", cause, r.failure), now); err != nil {

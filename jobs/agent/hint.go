@@ -13,11 +13,11 @@ var hints = []struct {
 }{
 	{
 		regexp.MustCompile(`No module named '(hypha_rpc|msgpack|cloudpickle|pydantic)\b`),
-		"the image lacks the Python package $1, which every application needs: install hypha-rpc (0.21.29 or newer), pydantic and cloudpickle into it",
+		"the image lacks the Python package $1, which every application needs: install hypha-rpc (0.20.81 or newer), pydantic and cloudpickle into it",
 	},
 	{
 		regexp.MustCompile(`No module named '([\w.]+)'`),
-		"the image lacks the Python module $1: install it into the image, or list its package under runtime_env pip of the deployment",
+		"the image lacks the Python module $1: install it into the image; packages of runtime_env pip are not installed",
 	},
 	{
 		regexp.MustCompile(`fork/exec .*: no such file`),
