@@ -71,7 +71,12 @@ func readRecord(ctx context.Context, am artifacts, id, version string) (any, err
 
 func isBeingCreated(err error) bool {
 	var remote *hypha.RemoteError
-	return errors.As(err, &remote) && (strings.Contains(remote.Message, beingCreated) || strings.Contains(remote.Message, notCommitted))
+	return errors.As(err, &remote) && strings.Contains(remote.Message, beingCreated) || isUncommitted(err)
+}
+
+func isUncommitted(err error) bool {
+	var remote *hypha.RemoteError
+	return errors.As(err, &remote) && strings.Contains(remote.Message, notCommitted)
 }
 
 func artifactOf(fields map[string]any) artifact {
@@ -202,6 +207,12 @@ func ensureCollection(ctx context.Context, am artifacts, workspace string) (stri
 	_, err := readRecord(ctx, am, id, "")
 	if err == nil {
 		return id, nil
+	}
+	if isUncommitted(err) {
+		// A creation that broke off stays like this until somebody commits it.
+		if _, err = am.Call(ctx, "commit", keywords("artifact_id", id)); err == nil {
+			return id, nil
+		}
 	}
 	if !isMissing(err) {
 		return "", runtimeError("Failed to read the collection '%s': %s", id, err)

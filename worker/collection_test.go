@@ -36,6 +36,7 @@ func TestCollection(t *testing.T) {
 		{"is created", []error{missing, nil}, []string{"read", "create"}},
 		{"is being created by somebody", []error{racing, staged, nil}, []string{"read", "read", "read"}},
 		{"was created by somebody meanwhile", []error{missing, errors.New("it exists"), racing, nil}, []string{"read", "create", "read", "read"}},
+		{"was left uncommitted by a creation that broke off", []error{staged, staged, staged, staged, staged, staged, nil}, []string{"read", "read", "read", "read", "read", "read", "commit"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			am := &script{answers: c.answers}
@@ -59,4 +60,20 @@ func TestCollection(t *testing.T) {
 			t.Errorf("%v after %v", err, am.asked)
 		}
 	})
+}
+
+// TestUncommittedCollection leaves the collection as a worker does that ends
+// between the two halves of its creation, on the real server.
+func TestUncommittedCollection(t *testing.T) {
+	server := systems.Hypha(t)
+	token := must(server.Token("unfinished"))
+	client := must(hypha.Connect(t.Context(), hypha.Config{ServerURL: server.URL, Token: func(context.Context) (string, error) { return token, nil }}))
+	defer client.Close()
+	am := must(client.GetService(t.Context(), "public/artifact-manager", hypha.GetServiceOptions{}))
+	must(am.Call(t.Context(), "create", hypha.Kwargs{"type": "collection", "alias": collectionAlias, "stage": true, "manifest": map[string]any{"name": "Applications"}}))
+	workspace := client.Info().Workspace
+	id := must(ensureCollection(t.Context(), am, workspace))
+	if _, err := readRecord(t.Context(), am, id, ""); err != nil || id != workspace+"/applications" {
+		t.Errorf("%q, %v", id, err)
+	}
 }
