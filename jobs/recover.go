@@ -42,10 +42,6 @@ func (m *Manager) recover(ctx context.Context) error {
 	for _, al := range allocations {
 		if al.Ended.IsZero() {
 			m.adopt(al)
-		} else if a := m.apps[al.Application]; a != nil && len(al.KeyHash) > 0 && al.Revision == a.Revision {
-			if d := a.deployments[al.Deployment]; d != nil && al.Cause == "" {
-				d.everRan = true
-			}
 		}
 	}
 	return nil
@@ -77,19 +73,15 @@ func (m *Manager) adopt(al store.Allocation) {
 	}
 	if r.phase == stopping {
 		r.failure, r.settled = al.Cause, true
-		r.cancelAt = now.Add(grace(r.dep.Deployment) + m.cfg.Times.CancelAfter)
 	} else if al.Revision != a.Revision || a.removing {
-		defer m.stopAdopted(r, now)
+		// The crash came between storing an update and stopping what ran before.
+		r.phase = stopping
+	}
+	if r.phase == stopping {
+		r.cancelAt = now.Add(grace(r.dep.Deployment) + m.cfg.Times.CancelAfter)
 	}
 	a.replicas = append(a.replicas, r)
 	m.byAlloc[al.ID] = r
-}
-
-// stopAdopted is stop before the loop runs: the crash came between storing an
-// update and stopping the replicas of the revision before.
-func (m *Manager) stopAdopted(r *replica, now time.Time) {
-	r.phase = stopping
-	r.cancelAt = now.Add(grace(r.dep.Deployment) + m.cfg.Times.CancelAfter)
 }
 
 // Applications returns everything that is stored, secrets included, oldest
